@@ -1,4 +1,4 @@
-"""`byoc data check`: reports what a folder of photos holds, and every problem that would make training fail."""
+"""`byoc data check`: reports the content of a folder of photos, and every problem that would make training fail."""
 
 import hashlib
 import json
@@ -19,15 +19,15 @@ from classifier.progress import Progress
 from classifier.unreadable import faults
 from train.config import Config
 
-LISTED = 5  # examples of each finding on the screen; --json has all
+LISTED = 5  # number of examples that the screen shows for each finding; --json has all
 LARGE_PIXELS = 24_000_000
-IMBALANCE = 10  # size of the largest class divided by that of the smallest
+IMBALANCE = 10  # a warning follows if the largest class has more than this many times the photos of the smallest
 SHORT_SIDE = 299  # photos are decoded as training would decode them with the default backbone
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """What was found of one photo; `problem` says why it cannot be read, and then the other values are the defaults."""
+    """The findings about one photo. If it cannot be read, `problem` is the reason, and the other values are the defaults."""
 
     path: Path
     split: str
@@ -41,9 +41,9 @@ class _Look:
 def survey(root: Path, config: Config) -> dict[str, Any]:
     """Read and decode every photo below `root` and return the findings as JSON values.
 
-    `fatal` holds the sentences with which training under `config` would refuse the photos, `warnings` the problems that it would accept,
-    and `notes` the sentences about the photos that it would log. The splits are the same as in training, even if validation is drawn
-    from train.
+    `fatal` holds the sentences with which training under `config` would refuse the photos. `warnings` holds the problems that it would
+    accept, and `notes` the sentences about the photos that it would log. The splits are the same as in training, even if validation is
+    drawn from train.
     """
     findings: dict[str, Any] = {
         "data": one_line(root),
@@ -109,11 +109,11 @@ def report(findings: dict[str, Any]) -> str:
 
 
 def command(options: Namespace) -> int:
-    """`byoc data check`: print the findings; returns 1 when training would fail."""
+    """`byoc data check`: print the findings. Returns 1 if training would fail."""
     findings = survey(options.data, Config())
     looked = None
     if options.look is not None and not findings["fatal"]:
-        from launch import look  # here, since most checks do without it
+        from launch import look  # imported here, because most checks do not need it
 
         looked = look.look(options)
     if options.json:
@@ -160,7 +160,7 @@ def _odd(looks: list[_Look]) -> list[str]:
 
 
 def _shared(looks: list[_Look], place: Callable[[_Look], str]) -> list[dict[str, str]]:
-    """Return the photos whose bytes also occur in another place; `place` gives a photo's split or class."""
+    """Return pairs of photos that have the same bytes but different places. `place` returns a photo's split or class."""
     first: dict[str, _Look] = {}
     shared = []
     for look in looks:
@@ -173,8 +173,8 @@ def _shared(looks: list[_Look], place: Callable[[_Look], str]) -> list[dict[str,
 
 
 def _missing(photos: PhotoSet, looks: list[_Look]) -> dict[str, dict[int, str]]:
-    """Return, by split, the index of each photo that cannot be read, and why it cannot."""
-    rest = iter(looks)  # they are in the order of the splits
+    """Return, by split, the index of each photo that cannot be read, with the reason."""
+    rest = iter(looks)  # the findings are in the order of the splits
     return {
         split: {place: look.problem for place, look in enumerate(islice(rest, len(held))) if look.problem}
         for split, held in photos.splits.items()
@@ -195,7 +195,7 @@ def _warn(findings: dict[str, Any]) -> None:
         absent = sorted(trained.keys() - held["classes"].keys())
         if absent:
             findings["warnings"].append(
-                f"{split} lacks {len(absent)} of the {len(trained)} classes, first {absent[0]!r}"
+                f"{split} has no photos of {len(absent)} of the {len(trained)} classes, first {absent[0]!r}"
             )
     if trained and max(trained.values()) > IMBALANCE * min(trained.values()):
         findings["warnings"].append(

@@ -1,14 +1,14 @@
-"""Start programs that end when the driver ends, even when the driver is killed and cannot stop them itself."""
+"""Starts programs that end when the driver ends, even when the driver is killed and cannot stop them itself."""
 
 import os
 import sys
 from collections.abc import Sequence
 
 _PYTHON = sys.executable
-# This runs in a small interpreter that then becomes the program. subprocess's preexec_fn could do the same, but it may hang in
-# a process with threads, as tuning has. In order of the lines: let Ctrl-C end the interpreter without a traceback; ask Linux
-# for SIGTERM when the parent ends (PR_SET_PDEATHSIG is 1), on which training saves its state; become the program, unless the
-# parent has already ended.
+# A small interpreter runs this code and then becomes the program. subprocess's preexec_fn could do the same, but it may hang in a process
+# with threads, as tuning has. The lines do this, in order: let Ctrl-C end the interpreter without a traceback; ask Linux to send SIGTERM
+# when the parent ends (PR_SET_PDEATHSIG is 1), because training then saves its state; become the program, unless the parent has already
+# ended.
 _BECOME = (
     "import ctypes, os, signal as s, sys\n"
     "if s.getsignal(s.SIGINT) is s.default_int_handler: s.signal(s.SIGINT, s.SIG_DFL)\n"
@@ -18,5 +18,5 @@ _BECOME = (
 
 
 def ends_with_us(command: Sequence[str]) -> list[str]:
-    """Return a command that becomes `command` and gets SIGTERM when the thread that started it ends."""
+    """Return a command that becomes `command`. It gets SIGTERM when the thread that started it ends."""
     return [_PYTHON, "-I", "-S", "-c", _BECOME, str(os.getpid()), *command]

@@ -1,4 +1,4 @@
-"""`byoc`: parse the command line and call the module of the verb."""
+"""`byoc`: parses the command line and calls the module of the verb."""
 
 import argparse
 import contextlib
@@ -18,13 +18,13 @@ from launch.aws.errors import Detached
 from launch.aws.options import account, common, hosting, jobs, reporting
 from launch.gpus import CHOICES
 
-BROKEN_PIPE = 141  # 128 + SIGPIPE
+BROKEN_PIPE = 141  # 128 plus the number of SIGPIPE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit status.
 
-    It is 0, or 1 with one sentence on standard error, 130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP, or 141 when the
+    The status is 0, or 1 with one sentence on standard error, 130 after Ctrl-C, 143 after SIGTERM, and 129 after SIGHUP. It is 141 if the
     program that reads the output has ended, as `head` does.
     """
     interrupts.catch()
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(argv)
         finally:
             if sys.stdout:
-                sys.stdout.flush()  # flushed here, where an error can be caught, and not when the interpreter ends
+                sys.stdout.flush()  # flushed here, where an error can be caught; the interpreter would flush it too late
     except BrokenPipeError:
         _drop_output()
         return BROKEN_PIPE
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _end(stop: KeyboardInterrupt) -> NoReturn:
-    """Say that byoc was stopped, and end this process. All clean-up is done by now."""
+    """Print that byoc was stopped, and end this process. All clean-up is done by now."""
     _say(str(stop) if isinstance(stop, Detached) else "stopped")
     # A normal exit would wait for threads that still read photos.
     os._exit(128 + (stop.args[0] if stop.args else signal.SIGINT))
@@ -63,17 +63,17 @@ def _end(stop: KeyboardInterrupt) -> NoReturn:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments[:1] == ["emulate"]:  # the options of this verb belong to a program in another environment
+    if arguments[:1] == ["emulate"]:  # this verb's options belong to a program in another environment
         return emulate.command(arguments[1:])
     options = _parser().parse_args(arguments)
     jobs.check_place(options)
-    # The verb's imports take longest, so they come last: a usage text appears at once, and Ctrl-C during them is caught.
+    # The verb's imports take longest, so they come last. A usage text then appears at once, and Ctrl-C during the imports is caught.
     status: int = importlib.import_module(_room(options)).command(options)
     return status
 
 
 def _room(options: argparse.Namespace) -> str:
-    """Return the module that runs the verb: some verbs have one for this machine and one for SageMaker."""
+    """Return the name of the module that runs the verb. Some verbs have one module for this machine and one for SageMaker."""
     named = getattr(options, "on", None), getattr(options, "place", None)
     aws = "sagemaker" in named or getattr(options, "endpoint", None)
     room: str = getattr(options, "aws_call", options.call) if aws else options.call
@@ -81,7 +81,7 @@ def _room(options: argparse.Namespace) -> str:
 
 
 def _drop_output() -> None:
-    """Discard the output that is still buffered, so that the interpreter does not fail on it when it ends."""
+    """Discard the output that is still buffered. Otherwise the interpreter would fail to write it at its end."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("run", help="the main job: check, tune, train, test, serve, predict")
     _add_job_options(verb, data_required=False)
     verb.add_argument("--trials", type=int, default=8, help="trials of the tuner (default: %(default)s)")
-    verb.add_argument("--port", type=int, default=0, help="port to serve on (default: any free one)")
+    verb.add_argument("--port", type=int, default=0, help="port to serve on (default: any free port)")
     verb.add_argument("--keep-serving", action="store_true", help="leave the server up until Ctrl-C")
     jobs.on_sagemaker(verb)
     jobs.tuning(verb)
@@ -106,20 +106,20 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(call="launch.run", aws_call="launch.aws.run")
 
     data = verbs.add_parser("data", help="check, sample or upload photos").add_subparsers(required=True, metavar="VERB")
-    verb = data.add_parser("check", help="count photos, and find what would make training fail")
+    verb = data.add_parser("check", help="count photos, and find problems that would make training fail")
     verb.add_argument("data", type=Path, metavar="DIR")
     verb.add_argument("--json", action="store_true", help="print the findings as JSON")
     verb.add_argument(
         "--look",
         type=Path,
         nargs="?",
-        const=False,  # without RUN
+        const=False,  # the value of --look without RUN
         metavar="RUN",
-        help="also list photos that look mislabelled and near-duplicates across splits, by the records of a run; without RUN, a "
-        "head is trained for it, with features from the cache where they are kept",
+        help="also list photos that look mislabelled and near-duplicates across splits, from the records of a run; "
+        "without RUN, byoc trains a head for this, with features from the cache if it has them",
     )
-    verb.add_argument("--backbone", help="of --look without RUN; default: inception_v3")
-    verb.add_argument("--pretrained", type=Path, metavar="DIR", help="of --look without RUN: the backbone's weights")
+    verb.add_argument("--backbone", help="the backbone for --look without RUN (default: inception_v3)")
+    verb.add_argument("--pretrained", type=Path, metavar="DIR", help="the backbone's weights for --look without RUN")
     verb.add_argument("--feature-cache", type=Path, default=_cache(), metavar="DIR", help="default: %(default)s")
     common.show_examples(verb, "  byoc data check photos/\n  byoc data check photos/ --look runs/one")
     verb.set_defaults(call="launch.check")
@@ -166,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser(
         "report",
-        help="write a page and a JSON file about a run, a job, an endpoint, or the output of SageMaker's profiler",
+        help="write a report, as a page and a JSON file, on a run, a job, an endpoint or the output of SageMaker's profiler",
     )
     reporting.add(verb)
     verb.set_defaults(call="launch.report")
@@ -174,13 +174,13 @@ def _parser() -> argparse.ArgumentParser:
     for group in (account, jobs, hosting):
         group.add(verbs)
     verbs.add_parser(
-        "emulate", help="run a local SageMaker on this machine, whose jobs really run; byoc emulate --help explains it"
+        "emulate", help="emulate SageMaker on this machine, with jobs that really run; byoc emulate --help explains it"
     )
     return parser
 
 
 def _cache() -> Path:
-    """Return where features are kept unless --feature-cache names another folder."""
+    """Return the default folder of the feature cache."""
     return Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "byoc-classifier" / "features"
 
 
@@ -188,7 +188,7 @@ def _add_try(verbs: common.Verbs) -> None:
     verb = common.add_verb(
         verbs,
         "try",
-        "a page in the browser to try a model with your own photos",
+        "open a page in the browser to try a model with your own photos",
         "  byoc try runs/one --open\n"
         "  byoc try http://127.0.0.1:8080 --artifact runs/one/model\n"
         "  byoc try dogs --on sagemaker --keep kept        keeps photos that are named wrongly\n"
@@ -201,20 +201,22 @@ def _add_try(verbs: common.Verbs) -> None:
         help="the folder of a run or of its artifact, which is served while the page is up; the address of a server (default: "
         "http://127.0.0.1:8080); or, with --on sagemaker, the name of an endpoint",
     )
-    verb.add_argument("--keep", type=Path, metavar="DIR", help="where photos that are named wrongly go, by class")
+    verb.add_argument(
+        "--keep", type=Path, metavar="DIR", help="folder for photos that the model names wrongly, sorted by class"
+    )
     verb.add_argument(
         "--artifact",
         type=Path,
         metavar="DIR",
-        help="of a server or an endpoint: the artifact, to show where the model looked",
+        help="the artifact of a server's or endpoint's model, to show where the model looked",
     )
     verb.add_argument(
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="of the page; an address of this machine or 0.0.0.0 lets the local network in (default: %(default)s)",
+        help="address of the page; an address of this machine or 0.0.0.0 lets the local network in (default: %(default)s)",
     )
-    verb.add_argument("--port", type=int, default=0, help="of the page (default: any free one)")
+    verb.add_argument("--port", type=int, default=0, help="port of the page (default: any free port)")
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     hosting.try_on_endpoint(verb)
     verb.set_defaults(call="launch.try_page.process", aws_call="launch.try_page.sagemaker")
@@ -223,14 +225,14 @@ def _add_try(verbs: common.Verbs) -> None:
 def _add_image(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--image",
-        help="run the training program in this image, with Docker, instead of this environment; images.json names the one "
-        "that build_and_push.sh pushed; with --on sagemaker: the address of the image",
+        help="run the training program in this image, with Docker, instead of this environment; images.json stands for "
+        "the image that build_and_push.sh pushed; with --on sagemaker: the address of the image",
     )
     verb.add_argument(
         "--gpus",
         choices=CHOICES,
         default="auto",
-        help="this machine's GPUs for the image; auto: all, if the image is built for CUDA and there is a GPU",
+        help="whether the image gets this machine's GPUs; auto: if the image is built for CUDA and there is a GPU",
     )
 
 
@@ -238,13 +240,15 @@ def _add_job_options(verb: argparse.ArgumentParser, *, data_required: bool = Tru
     verb.add_argument(
         "--data",
         type=jobs.place,
-        required=data_required,  # if not, check_place refuses to go without it, unless only a plan is shown
+        required=data_required,  # check_place requires --data for all verbs, unless only a plan is shown
         metavar="DIR",
-        help="holds train/, validation/ (or valid/) and test/, each with a folder per class or a manifest; with --on sagemaker "
-        "it is uploaded, or s3://BUCKET/PREFIX/",
+        help="a folder that holds train/, validation/ (or valid/) and test/, each with a folder per class or a "
+        "manifest; with --on sagemaker byoc uploads it, or it is s3://BUCKET/PREFIX/",
     )
-    verb.add_argument("--out", type=Path, metavar="DIR", help="where results go (default: a new folder under runs/)")
-    verb.add_argument("--backbone", help="default: inception_v3, or that of --model")
+    verb.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder for results (default: a new folder under runs/)"
+    )
+    verb.add_argument("--backbone", help="default: inception_v3, or the backbone of --model")
     verb.add_argument(
         "--pretrained",
         type=jobs.place,

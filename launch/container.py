@@ -1,4 +1,4 @@
-"""Run the training program inside its image on this machine: `docker run` with the mounts that SageMaker makes."""
+"""Runs the training program inside its image on this machine: `docker run` with the mounts that SageMaker makes."""
 
 import json
 import os
@@ -9,28 +9,28 @@ from pathlib import Path
 from classifier.errors import ConfigError
 from launch.gpus import OPTIONS
 
-# Each container has this label, with the folder of its job, so that one left by a killed driver can be found and removed.
+# Each container has this label with the folder of its job. A container that a killed driver left behind can then be found and removed.
 LABEL = "byoc-classifier.job"
 
 
 def training_image(name: str) -> str:
     """Return the image that `--image` names: the name itself, or the training image in a file that ends in .json.
 
-    build_and_push.sh writes that file. Raises ConfigError when the file is missing or holds no training image.
+    build_and_push.sh writes that file. Raises ConfigError if the file is missing or holds no training image.
     """
     if not name.endswith(".json"):
         return name
     try:
         uri = json.loads(Path(name).read_text())["train"]["uri"]
     except FileNotFoundError:
-        raise ConfigError(f"{name} is missing; ./build_and_push.sh writes it when it has pushed the images") from None
+        raise ConfigError(f"{name} is missing; push the images with ./build_and_push.sh, which writes it") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{name} holds no training image ({error!r}); push it: ./build_and_push.sh train") from error
     return str(uri)
 
 
 def check(image: str) -> None:
-    """Raise ConfigError when the image is not on this machine and cannot be pulled; only images named by digest are pulled."""
+    """Raise ConfigError if the image is not on this machine and cannot be pulled. Only images named by digest are pulled."""
     try:
         found = subprocess.run(["docker", "image", "inspect", image], capture_output=True, text=True, check=False)
         if found.returncode and "@sha256:" in image:
@@ -39,7 +39,7 @@ def check(image: str) -> None:
         raise ConfigError("--image needs Docker, which is not installed; install it or leave --image out") from None
     if found.returncode:
         reason = (found.stderr.strip().splitlines() or ["docker gave no reason"])[-1]
-        raise ConfigError(f"image {image} cannot be run ({reason}); build it with make build, or name another")
+        raise ConfigError(f"image {image} cannot be run ({reason}); build it with make build, or name another image")
 
 
 def command(
@@ -51,8 +51,9 @@ def command(
     *,
     gpus: bool = False,
 ) -> list[str]:
-    """Return the command for one job in the folder `base`, which is laid out as /opt/ml; the files that the job writes will
-    belong to this user. `settings` are environment variables of the program.
+    """Return the command for one job in the folder `base`, which is laid out as /opt/ml.
+
+    The files that the job writes will belong to this user. `settings` are environment variables of the program.
     """
     base, feature_cache = base.resolve(), feature_cache.resolve()
     for folder in (base / "model", base / "output" / "data", feature_cache):

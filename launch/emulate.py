@@ -11,14 +11,16 @@ ROOT = Path(__file__).parents[1]
 
 
 def command(arguments: Sequence[str]) -> int:
-    """Become the emulator, with these arguments; raises ConfigError when its environment is missing."""
+    """Become the emulator, with these arguments. Raises ConfigError if its environment is missing."""
     python = ROOT / ".venv-sagemaker" / "bin" / "python"
     if not (ROOT / "local_test" / "sagemaker").is_dir():
-        raise ConfigError("byoc emulate runs in a checkout of the project, and this byoc was installed without one")
+        raise ConfigError(
+            "byoc emulate needs a checkout of the project, and this byoc was installed without a checkout"
+        )
     if not python.exists():
         raise ConfigError(f"{python} is missing; make it: make -C {ROOT} emulator")
-    # Trap: do not resolve links. A virtual environment's interpreter is a link, and the environment's programs are beside the link.
+    # Trap: do not resolve links. A virtual environment's interpreter is a link, and the environment's programs are in the link's folder.
     programs = Path(sys.executable).parent
-    # The path is set by -c, not by PYTHONPATH: users' programs inherit the environment and would import our packages.
+    # -c sets the path, and not PYTHONPATH, because users' programs inherit the environment and would import our packages.
     start = f"import runpy, sys; sys.path.insert(0, {str(ROOT)!r}); runpy.run_module('local_test.sagemaker', run_name='__main__')"
     os.execv(python, [str(python), "-I", "-c", start, "--programs", str(programs), *arguments])

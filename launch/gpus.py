@@ -1,6 +1,6 @@
-"""Decide whether a container gets this machine's GPUs: by default if the image is built for CUDA and there is a GPU.
+"""Decides whether a container gets this machine's GPUs: by default if the image is built for CUDA and there is a GPU.
 
-`python3 -m launch.gpus IMAGE` prints the options for `docker run`, or nothing; GPUS=all or GPUS=none overrides the default.
+`python3 -m launch.gpus IMAGE` prints the options for `docker run`, or nothing. GPUS=all or GPUS=none overrides the default.
 """
 
 import json
@@ -18,7 +18,7 @@ OPTIONS = ("--gpus", "all", "--shm-size", "1g")
 
 
 def wanted(image: str, choice: str = "auto", driver: Path = VERSION_FILE) -> bool:
-    """Return whether the container gets the GPUs; raises ConfigError when `choice` is not in CHOICES."""
+    """Return whether the container gets the GPUs. Raises ConfigError if `choice` is not in CHOICES."""
     if choice not in CHOICES:
         raise ConfigError(f"gpus is {choice!r}; it must be one of {', '.join(CHOICES)}")
     if choice != "auto":
@@ -27,7 +27,7 @@ def wanted(image: str, choice: str = "auto", driver: Path = VERSION_FILE) -> boo
 
 
 def _for_cuda(image: str) -> bool:
-    """Return whether an image is built for CUDA: it then sets NVIDIA_VISIBLE_DEVICES."""
+    """Return whether an image is built for CUDA. Images with CUDA set NVIDIA_VISIBLE_DEVICES."""
     command = ["docker", "image", "inspect", "--format", "{{json .Config.Env}}", image]
     found = subprocess.run(command, capture_output=True, check=False)
     variables = (json.loads(found.stdout) or []) if found.returncode == 0 else []

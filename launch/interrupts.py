@@ -6,13 +6,13 @@ import sys
 import threading
 from types import FrameType
 
-AGAIN = 0.05  # seconds
+AGAIN = 0.05  # seconds until the signal of a lost interrupt is sent again
 
 
 def catch() -> None:
     """Let SIGTERM and SIGHUP raise KeyboardInterrupt with their number, and make sure that no interrupt is lost."""
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
+        if signal.getsignal(number) != signal.SIG_IGN:  # the driver was started under nohup, which ignores SIGHUP
             signal.signal(number, _stop)
     sys.unraisablehook = _not_raised
 

@@ -1,4 +1,4 @@
-"""`byoc data check --look`: the photos that look mislabelled, and near-duplicates across splits, by the records of a run."""
+"""`byoc data check --look`: lists photos that look mislabelled, and near-duplicates across splits, from the records of a run."""
 
 import tempfile
 from argparse import Namespace
@@ -14,12 +14,12 @@ from reports.photos.facts import Photo, Photos
 from reports.sources.run import read_run
 from train.config import Config
 
-SHOWN = 20  # photos of each list on the screen; --json has all
+SHOWN = 20  # number of photos in each list on the screen; --json has all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mislabelled:
-    """A photo that looks mislabelled; `score` from 0 to 1 says how much likelier the suggestion is than the label."""
+    """A photo that looks mislabelled. `score`, from 0 to 1, is how much likelier the suggested class is than the label."""
 
     path: str
     label: str
@@ -29,7 +29,7 @@ class Mislabelled:
 
 @dataclass(frozen=True, kw_only=True)
 class NearDuplicates:
-    """Two photos of different splits that are nearly the same."""
+    """Two photos in different splits that are nearly the same."""
 
     path: str
     also: str
@@ -38,7 +38,10 @@ class NearDuplicates:
 
 @dataclass(frozen=True, kw_only=True)
 class Looked:
-    """What the records say of photos that are still there with the same label; `changed` counts those that are not."""
+    """The findings of a run's records about photos that still exist with the same label.
+
+    `changed` counts the findings about other photos.
+    """
 
     source: str
     judged: int
@@ -61,14 +64,15 @@ class Looked:
         lines += [f"  {one.path}; {one.also} (cosine {one.cosine:.3f})" for one in self.near_duplicates[:SHOWN]]
         lines += _more(len(self.near_duplicates))
         if self.changed:
-            lines.append(f"{self.changed} more were listed then, and are gone or have another label now")
+            lines.append(f"{self.changed} more were listed in the records, but are gone or have another label now")
         return lines
 
 
 def look(options: Namespace) -> Looked:
-    """Return what the run that --look names says of the photos; without a name, what a short job says, which trains a head.
+    """Return the findings about the photos from the records of the run that --look names. Without a name, train a head in a short job and
+    use its records.
 
-    Raises DataError where the records do not hold it, and UserError where the job fails.
+    Raises DataError if the records hold no such findings, and UserError if the job fails.
     """
     if options.look:
         return looked(options.look, options.data)
@@ -80,11 +84,11 @@ def look(options: Namespace) -> Looked:
     )
     with tempfile.TemporaryDirectory() as folder:
         train(Path(folder), recipe, {}, quiet=True, kept=False)
-        return looked(Path(folder), options.data, "a head that was trained for it")
+        return looked(Path(folder), options.data, "a head that was trained for this check")
 
 
 def looked(run: Path, data: Path, source: str = "") -> Looked:
-    """Return what the records of a run say of the photos below `data`; raises DataError where they do not hold it."""
+    """Return the findings about the photos below `data` from the records of a run. Raises DataError if the records hold none."""
     found, _ = read_run(run)
     if found is None:
         raise DataError(
@@ -93,8 +97,8 @@ def looked(run: Path, data: Path, source: str = "") -> Looked:
     held = found.photos
     if held.suspects is None:
         raise DataError(
-            f"the records of {one_line(run)} say nothing of single photos: the job was a trial of a tuning job, or was "
-            "stopped, or an earlier version ran; train again"
+            f"the records of {one_line(run)} hold no findings about single photos: the job was a trial of a tuning job, "
+            "was stopped, or ran with an earlier version; train again"
         )
     places = _Places.of(data)
     mislabelled = [
@@ -122,7 +126,7 @@ def _listed(held: Photos) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class _Places:
-    """The photos below a folder with their labels, as they are now."""
+    """The photos below a folder with their present labels."""
 
     data: Path
     labels: dict[str, str]
@@ -135,9 +139,9 @@ class _Places:
         return cls(data=data, labels={one_line(photo.path): photos.classes[photo.label] for photo in held})
 
     def find(self, photo: Photo) -> Path | None:
-        """Return where a recorded photo lies, None where it is not there or has another label now.
+        """Return the path of a recorded photo. None if the photo is gone or has another label now.
 
-        Records name a photo by its channel and the path in it. The channel is the folder itself, or one in it.
+        Records name a photo by its channel and its path in the channel. The channel is the folder itself, or a folder in it.
         """
         below = PurePosixPath(photo.path)
         paths = (self.data / Path(*below.parts[1:]), self.data / below)

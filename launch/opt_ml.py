@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 FILES = {"TrainingInputMode": "File"}  # the entry in inputdataconfig.json for a channel whose files are downloaded
-# The content of resourceconfig.json for a job of one host.
+# Content of resourceconfig.json for a job on one host.
 ONE_HOST = {"current_host": "algo-1", "hosts": ["algo-1"], "network_interface_name": "lo"}
 
 
@@ -22,9 +22,9 @@ def lay_out(
     channel: Mapping[str, str] = FILES,
     resources: Mapping[str, Any] | None = ONE_HOST,
 ) -> None:
-    """Write the configuration below `base`, and link the channels' folders; a folder that is already laid out is changed.
+    """Write the configuration below `base`, and link the channels' folders. A folder that is already laid out is changed.
 
-    `channel` is the entry of each channel in inputdataconfig.json.
+    `channel` is the entry that each channel gets in inputdataconfig.json.
     """
     data = base / "input" / "data"
     data.mkdir(parents=True, exist_ok=True)

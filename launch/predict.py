@@ -18,17 +18,17 @@ from classifier.errors import ConfigError, UserError
 from classifier.names import one_line
 from launch.aws.errors import AwsError
 
-Rankings = list[list[dict[str, Any]]]  # for each photo, its labels and probabilities, best first
-USUAL = 100_000_000  # bytes; a file up to this length cannot exceed the limit for a photo
+Rankings = list[list[dict[str, Any]]]  # labels and probabilities of each photo, best first
+USUAL = 100_000_000  # bytes; no file up to this size can exceed the limit for a photo
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
-TIMEOUT = 70  # seconds; SageMaker gives a model 60
+TIMEOUT = 70  # seconds to wait for an answer; SageMaker gives a model 60
 
 
 def predict(url: str, path: Path, *, top_k: int = 0) -> Rankings:
-    """Send a file to the server and return each photo's labels and probabilities, best first; a JSON file may hold many photos.
+    """Send a file to the server and return each photo's labels and probabilities, best first. A JSON file may hold many photos.
 
-    `top_k` is how many labels there are at most for each photo; 0 leaves it to the server. Raises ConfigError when `url` is
-    not an address, and UserError with the server's message when it refuses.
+    `top_k` is the most labels for each photo; 0 means the server's default. Raises ConfigError if `url` is not an address, and UserError
+    with the server's message if the server refuses the file.
     """
     headers = {"Content-Type": content_type(path)}
     if top_k:
@@ -46,13 +46,13 @@ def predict(url: str, path: Path, *, top_k: int = 0) -> Rankings:
 
 
 def command(options: Namespace) -> int:
-    """`byoc predict`: print a line for each photo; returns 1 when any file failed."""
+    """`byoc predict`: print a line for each photo. Returns 1 if any file failed."""
     address(options.url)
     return tell(options.files, lambda path: predict(options.url, path), as_json=options.json)
 
 
 def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: bool) -> int:
-    """Print the answer for each file, as a line for each photo or one JSON list at the end; returns 1 when any file failed."""
+    """Print the answer for each file, as a line for each photo or one JSON list at the end. Returns 1 if any file failed."""
     entries: list[dict[str, Any]] = []
     for path in files:
         name = one_line(path)
@@ -92,7 +92,7 @@ def table(predictions: Sequence[dict[str, Any]]) -> str:
 
 
 def read(path: Path) -> bytes:
-    """Return a file's bytes; raises PhotoError when it cannot be read or is longer than any photo."""
+    """Return a file's bytes. Raises PhotoError if the file cannot be read or is longer than any photo."""
     with contextlib.suppress(OSError):
         if path.is_file() and path.stat().st_size <= USUAL:
             return path.read_bytes()
@@ -102,7 +102,7 @@ def read(path: Path) -> bytes:
 
 
 def content_type(path: Path) -> str:
-    """Return the content type for a file's name; for an unknown name a neutral type, since the server looks at the bytes."""
+    """Return the content type for a file's name. An unknown name gets a neutral type, because the server looks at the bytes."""
     guessed = mimetypes.guess_type(path.name)[0] or ""
     known = guessed.startswith("image/") or guessed == "application/json"
     return guessed if known else "application/octet-stream"
@@ -116,7 +116,7 @@ def sentence(text: str) -> str:
 
 
 def address(url: str) -> str:
-    """Return the URL that photos are sent to; raises ConfigError when `url` is not a server's address."""
+    """Return the URL that photos are sent to. Raises ConfigError if `url` is not a server's address."""
     with contextlib.suppress(ValueError):
         whole = url if "://" in url else f"http://{url}"
         parts = urlsplit(whole)
@@ -136,9 +136,9 @@ def _message(error: urllib.error.HTTPError) -> str:
 
 
 def rankings(text: bytes, url: str) -> Rankings:
-    """Return each photo's labels and probabilities from an answer; `url` names the server in errors.
+    """Return each photo's labels and probabilities from an answer.
 
-    Raises UserError if the answer has another form.
+    `url` names the server in errors. Raises UserError if the answer has another form.
     """
     with contextlib.suppress(ValueError, LookupError, TypeError, RecursionError):
         answer = json.loads(text)["predictions"]

@@ -1,4 +1,4 @@
-"""`byoc report`: writes a page and a JSON file about a run here or on SageMaker, about profiler output, and about an endpoint."""
+"""`byoc report`: writes a page and a JSON file about a run on this machine or on SageMaker, about profiler output, or about an endpoint."""
 
 import re
 import tempfile
@@ -22,13 +22,14 @@ from reports.rules.cost import Price
 from reports.rules.verdict import Evidence
 from reports.sources.endpoint import Endpoint
 
-NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # of a job or an endpoint, by the API
-EVERY, CLOUDWATCH = 1.0, 60.0  # seconds between two looks; CloudWatch has a value a minute
+NAME = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}")  # pattern of a job's or an endpoint's name in the API
+# Seconds between two reads of the sources, and between two reads of CloudWatch, which has one value a minute.
+EVERY, CLOUDWATCH = 1.0, 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a report is about; `page` is where it is written."""
+    """The subject of a report. `page` is the file for the page."""
 
     run: RunSource | None
     endpoint: EndpointSource | None
@@ -38,9 +39,9 @@ class Subject:
 
 
 def command(options: Namespace) -> int:
-    """Write the report, print its findings and name its files; with --follow, serve it until Ctrl-C and write it then.
+    """Write the report, print its findings and name its files. With --follow, serve the page until Ctrl-C, and then write the report.
 
-    Raises DataError where a folder holds nothing known, AwsError where SageMaker knows no such job or endpoint.
+    Raises DataError if a folder holds no known data, and AwsError if SageMaker has no such job or endpoint.
     """
     check(options)
     if options.other:
@@ -62,16 +63,16 @@ def command(options: Namespace) -> int:
 
 
 def check(options: Namespace) -> None:
-    """Raise ConfigError for options that do not go together."""
+    """Raise ConfigError for options that exclude each other."""
     if options.other and (options.endpoint or options.follow or options.price is not None):
-        raise ConfigError("two runs are compared without --endpoint, --follow and --price; leave them out")
+        raise ConfigError("a comparison of two runs takes no --endpoint, --follow or --price; leave them out")
     if options.run is None and not options.endpoint:
         raise ConfigError("name a run, a folder, a job or s3://BUCKET/PREFIX/, or an endpoint with --endpoint")
     if options.port and not options.follow:
         raise ConfigError("--port is the port of the page that --follow serves; add --follow or leave --port out")
     if options.since and (not options.endpoint or _is_url(options.endpoint)):
         raise ConfigError(
-            "--since is for an endpoint on SageMaker, whose metrics CloudWatch keeps; a server's /metrics hold totals alone"
+            "--since is for an endpoint on SageMaker, whose metrics CloudWatch keeps; a server's /metrics hold only totals"
         )
     if options.follow and str(options.run or "").startswith("s3://") and not options.endpoint:
         raise ConfigError(
@@ -84,7 +85,7 @@ def check(options: Namespace) -> None:
 
 
 class _Maker:
-    """Makes reports of what its sources say now."""
+    """Makes reports from the present state of its sources."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
@@ -97,10 +98,10 @@ class _Maker:
         return self._subject
 
     def look(self) -> News:
-        """Return a new report; None in its place where nothing has changed. Raises UserError."""
+        """Return a new report; it is None if nothing has changed. Raises UserError."""
         run = self._subject.run.look() if self._subject.run else None
         if run is not None:
-            self._run, self._changed = run, True  # kept also where the endpoint then gives no answer
+            self._run, self._changed = run, True  # kept even if reading the endpoint fails below
         endpoint = self._subject.endpoint.look() if self._subject.endpoint else None
         if endpoint is not self._endpoint:
             self._endpoint, self._changed = endpoint, True
@@ -111,13 +112,13 @@ class _Maker:
         return News(report=report, state=state)
 
     def try_to_look(self) -> News:
-        """Return the same, or what is wrong where AWS or a disk fails for a moment; raises CredentialsError."""
+        """Return the same as `look`. If AWS or a disk fails for a moment, return the problem instead. Raises CredentialsError."""
         try:
             return self.look()
         except CredentialsError:
             raise
         except (AwsError, DataError, OSError) as error:
-            return News(report=None, state=f"{one_line(str(error))}; it is tried again.")
+            return News(report=None, state=f"{one_line(str(error))}; byoc tries again.")
 
     def _report(self) -> Report:
         found = self._run
@@ -136,7 +137,10 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
     assert first.report is not None
 
     def begun(url: str) -> None:
-        print(f"the report is at {url} and is renewed; Ctrl-C ends it and writes it to a file", flush=True)
+        print(
+            f"the report is at {url} and is kept up to date; Ctrl-C ends byoc and writes the report to a file",
+            flush=True,
+        )
         if options.open and not webbrowser.open(url):
             print("no browser was found to open it", flush=True)
 
@@ -156,7 +160,7 @@ def _follow(maker: _Maker, first: News, options: Namespace) -> int:
 
 
 def _tell(written: Written) -> None:
-    """Print what was found; records of others may hold what a terminal would obey, so that each line is made printable."""
+    """Print the findings. Each line is made printable, because records from others may hold control sequences for a terminal."""
     report = written.report
     print(one_line(report.headline))
     for judged in report.judged:
@@ -169,7 +173,7 @@ def _tell(written: Written) -> None:
 
 
 def _is_url(text: str) -> bool:
-    """Return whether --endpoint is a server's address; an endpoint's name holds neither a colon nor a dot."""
+    """Return whether --endpoint is a server's address. An endpoint's name holds neither a colon nor a dot."""
     return ":" in text or "." in text
 
 
@@ -185,7 +189,7 @@ def _subject(options: Namespace, stack: ExitStack) -> Subject:
 
 
 def _run(options: Namespace, stack: ExitStack) -> tuple[RunSource | None, str, Path]:
-    """Return the source of a run, its name, and where its page is written."""
+    """Return the source of a run, its name, and the file for its page."""
     text = str(options.run or "")
     if not text:
         return None, "", Path(f"{REPORT}.html")
@@ -193,7 +197,7 @@ def _run(options: Namespace, stack: ExitStack) -> tuple[RunSource | None, str, P
         path = Path(text)
         folder = path if path.is_dir() else path.parent
         return FolderSource(path, waits=options.follow), path.name, folder / f"{REPORT}.html"
-    from launch.aws.reports import asked  # which loads boto3
+    from launch.aws.reports import asked  # imported here, because it loads boto3
 
     scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="byoc-report-")))
     source: RunSource

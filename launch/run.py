@@ -19,7 +19,7 @@ from launch.tune import check_tuning, tune
 from reports.report import write
 from train.config import parse
 
-SENT = 4  # how many test photos are sent to the server
+SENT = 4  # number of test photos that are sent to the server
 
 
 def command(options: Namespace) -> int:

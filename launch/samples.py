@@ -32,16 +32,16 @@ PHOTOGRAPHS = {
 # Each photograph is a grid of tiles; each split owns some tiles, and each crop is inside one tile.
 GRID = 4
 TILES = {"train": 10, "validation": 3, "test": 3}
-CROPS = 3  # crops of each tile
-SIDES = (0.7, 1.0)  # least and greatest side of a crop, as a share of the tile's shorter side
+CROPS = 3  # number of crops from each tile
+SIDES = (0.7, 1.0)  # smallest and largest side of a crop, as a share of the tile's shorter side
 
 
 def write_samples(folder: Path) -> int:
-    """Write the labelled photos below `folder` and return how many there are; they are the same every time."""
+    """Write the labelled photos below `folder` and return their number. The photos are the same at every call."""
     package = importlib.util.find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise ConfigError(
-            "the sample photos come from the package scikit-image, which is not installed; run make setup, or give --data DIR"
+            "the sample photos come from the package scikit-image, which is not installed; run make setup, or pass --data DIR"
         )
     source = Path(package.submodule_search_locations[0]) / "data"
     chance = random.Random(0)
@@ -62,7 +62,7 @@ def write_samples(folder: Path) -> int:
 
 
 def command(options: Namespace) -> int:
-    """`byoc data sample`: write the samples to a new or empty folder; raises ConfigError if the folder holds anything else."""
+    """`byoc data sample`: write the samples to a new or empty folder. Raises ConfigError if the folder holds other files."""
     if not all((options.data / split / label).is_dir() for split in TILES for label in PHOTOGRAPHS):
         if options.data.exists() and any(options.data.iterdir()):
             raise ConfigError(f"{options.data} is not empty and does not hold the samples; name a new folder")

@@ -19,7 +19,7 @@ from launch.child import ends_with_us
 
 START_SECONDS = 120
 STOP_SECONDS = 30
-LINE_SECONDS = 2  # seconds between two lines which say that the server is still starting
+LINE_SECONDS = 2  # seconds between two lines that report that the server is still starting
 
 
 @contextlib.contextmanager
@@ -48,7 +48,7 @@ def serving(model: Path, port: int, log: Path) -> Iterator[str]:
 
 
 def check_port(port: int) -> None:
-    """Raise ConfigError when the server cannot listen on this port; 0 means any free port."""
+    """Raise ConfigError if the server cannot listen on this port. 0 means any free port."""
     if not 0 <= port <= 65535:
         raise ConfigError(f"--port is {port}; it must lie between 0 and 65535")
     with socket.socket() as probe:
@@ -60,7 +60,7 @@ def check_port(port: int) -> None:
 
 
 def command(options: Namespace) -> int:
-    """`byoc serve`: become the serving program, so that signals reach it."""
+    """`byoc serve`: become the serving program, so that signals reach that program."""
     argv = _command(options.model, options.port)
     os.execv(argv[0], argv)
 
@@ -78,7 +78,9 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             next_line += LINE_SECONDS
         if process.poll() is not None:
             lines = log.read_text().strip().splitlines()
-            raise UserError(lines[-1] if lines else f"the server ended with status {process.poll()} and said nothing")
+            raise UserError(
+                lines[-1] if lines else f"the server ended with status {process.poll()} and without a message"
+            )
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/ping", timeout=2):
             return
         time.sleep(0.1)

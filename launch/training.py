@@ -27,9 +27,9 @@ class Recipe:
 
     data: Path
     hyperparameters: Mapping[str, str]
-    channels: Mapping[str, Path]  # further channels by name: pretrained, model
+    channels: Mapping[str, Path]  # the two further channels by their names: pretrained, model
     feature_cache: Path
-    image: str | None = None  # the image to run the program in; None means this environment
+    image: str | None = None  # image in which the program runs; None means this environment
     gpus: bool = False  # whether the container gets this machine's GPUs
 
     @property
@@ -90,8 +90,8 @@ def train(
 ) -> list[dict[str, Any]]:
     """Run the training program once in the folder `base` and return its records.
 
-    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. If its model is not `kept`, the artifact lacks
-    what serving alone needs. If the program fails, raises UserError with the text of output/failure.
+    With `quiet`, its metric lines go to base/log.txt and only its progress is shown. If `kept` is false, the artifact lacks the files that
+    only serving needs. Raises UserError with the text of output/failure if the program fails.
     """
     lay_out(base, recipe.all_channels, {**recipe.hyperparameters, **hyperparameters})
     settings = {"OMP_NUM_THREADS": str(threads)} if threads else {}
@@ -116,19 +116,19 @@ def train(
 
 
 def terminate_running() -> None:
-    """Send SIGTERM to every training program of this process: threads that wait for them do not notice Ctrl-C themselves."""
+    """Send SIGTERM to every training program of this process, because threads that wait for a program do not notice Ctrl-C."""
     for process in tuple(_running):
         process.terminate()
 
 
 def read_records(base: Path) -> list[dict[str, Any]]:
-    """Return a finished job's records."""
+    """Return the records of a finished job."""
     lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]
 
 
 def result(records: list[dict[str, Any]], split: str) -> dict[str, Any]:
-    """Return a split's result record."""
+    """Return the result record of a split."""
     return next(record for record in records if record["kind"] == "result" and record["split"] == split)
 
 
@@ -144,7 +144,7 @@ def command(options: Namespace) -> int:
 
 
 def _wait(command: list[str], environment: Mapping[str, str], log: IO[str] | None) -> int:
-    # The program writes progress to standard error, which it inherits, and metric lines to standard output, which goes to `log`.
+    # The program inherits standard error for its progress. Its metric lines go to standard output, which is `log`.
     with subprocess.Popen(ends_with_us(command), env=environment, stdin=subprocess.DEVNULL, stdout=log) as process:
         _running.add(process)
         try:

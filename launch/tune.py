@@ -15,20 +15,20 @@ from train.config import OBJECTIVE, TRIAL, nothing_left, parse, searched, sugges
 
 
 def check_tuning(recipe: Recipe, trials: int) -> None:
-    """Raise ConfigError when there is no trial to run or no hyperparameter left to tune."""
+    """Raise ConfigError if there is no trial to run or no hyperparameter left to tune."""
     if trials < 1:
         raise ConfigError(f"--trials is {trials}; it must be at least 1")
     if not searched(recipe.hyperparameters):
         raise ConfigError(
-            f"{nothing_left(recipe.hyperparameters)}; leave out those that are to be tuned, or run byoc train"
+            f"{nothing_left(recipe.hyperparameters)}; leave out --set for the hyperparameters to tune, or run byoc train"
         )
 
 
 def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
     """Run `trials` trials below `folder`, write tuning.json there and return the trials, best first.
 
-    The first trial runs alone and fills the feature cache; the others then run in parallel. The best has the highest
-    validation accuracy and, among equals, the lowest loss. The trials' artifacts are removed; records and logs stay.
+    The first trial runs alone and fills the feature cache; the others then run in parallel. The best trial has the highest validation
+    accuracy and, if several do, the lowest loss. The trials' artifacts are removed; records and logs stay.
     """
     import optuna
 
@@ -70,7 +70,7 @@ def tune(folder: Path, recipe: Recipe, trials: int) -> list[dict[str, Any]]:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             while not all(trial.done() for trial in rest):
-                terminate_running()  # again and again, because a trial may be about to start its program
+                terminate_running()  # repeated, because a trial may be about to start its program
                 time.sleep(0.2)
             raise
     done.sort(key=lambda trial: (-trial["validation_accuracy"], trial["validation_loss"]))

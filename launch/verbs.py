@@ -11,7 +11,7 @@
 
 They show no plan and ask nothing. Long ones show their progress on standard output. The first argument of each is the account's session.
 If something fails, each raises UserError with one sentence. Specifications are those of launch/aws/specification.py;
-launch.estimator, launch.tuner and launch.model give the SDK's objects instead.
+launch.estimator, launch.tuner and launch.model return objects of the SDK instead.
 """
 
 from pathlib import Path
@@ -55,12 +55,12 @@ PHOTO = "application/x-image"
 
 
 def check(session: Session) -> list[account_check.Row]:
-    """Check what the account has and what it lacks, as `byoc setup --check` does."""
+    """Check which things the account has and which it lacks, as `byoc setup --check` does."""
     return account_check.check(session.settings)
 
 
 def check_photos(folder: Path | str) -> str:
-    """Decode every photo and return the findings as text; raises DataError with every problem that would make training fail."""
+    """Decode every photo and return the findings as text. Raises DataError with every problem that would make training fail."""
     from launch import check  # imported here, because it needs Pillow
 
     findings = check.survey(Path(folder), Config())
@@ -70,22 +70,22 @@ def check_photos(folder: Path | str) -> str:
 
 
 def upload(session: Session, folder: Path | str, uri: str = "") -> uploading.Uploaded:
-    """Upload a folder of photos to S3, by default to the place where `byoc train --data FOLDER` looks for it."""
+    """Upload a folder of photos to S3, by default to the address where `byoc train --data FOLDER` looks for it."""
     return uploading.upload(session, Path(folder), uri)
 
 
 def train(session: Session, training: Training) -> Ended:
-    """Run a training job to its end; raises AwsError if it does not complete."""
+    """Run a training job to its end. Raises AwsError if it does not complete."""
     return _run(session, training)
 
 
 def tune(session: Session, tuning: Tuning) -> Ended:
-    """Run a tuning job to its end; raises AwsError if it does not complete."""
+    """Run a tuning job to its end. Raises AwsError if it does not complete."""
     return _run(session, tuning)
 
 
 def follow(session: Session, kind: kinds.Name, name: str) -> Ended:
-    """Show what a job does until it ends, or an endpoint until it is in service, and return its end.
+    """Show the progress of a job until it ends, or of an endpoint until it is in service, and return its end.
 
     `kind` is training, tuning, transform or endpoint. Call `.check()` on the returned end to raise AwsError if it did not end well.
     """
@@ -93,14 +93,14 @@ def follow(session: Session, kind: kinds.Name, name: str) -> Ended:
 
 
 def best_of(session: Session, name: str) -> dict[str, str]:
-    """Return all hyperparameters of the best training job of a tuning job, including those that were not varied."""
+    """Return all hyperparameters of the best training job of a tuning job, including those that the search does not vary."""
     return best.best_of(session, name)
 
 
 def epochs(session: Session, name: str) -> list[dict[str, float]]:
-    """Return the metrics of each epoch of a training job, from its log; raises AwsError.
+    """Return the metrics of each epoch of a training job, from its log. Raises AwsError.
 
-    SageMaker's own metrics in CloudWatch hold one average for each minute, and so hide short epochs.
+    SageMaker's own metrics in CloudWatch are averages over a minute, and so hide short epochs.
     """
     answer = kinds.describe(session, "training", name)
     lines = reader(session, kinds.KINDS["training"], name, answer["CreationTime"].timestamp(), search="epoch=").new()
@@ -108,7 +108,7 @@ def epochs(session: Session, name: str) -> list[dict[str, float]]:
 
 
 def deploy(session: Session, wanted: Wanted, photo: Path | str | None = None) -> Deployed:
-    """Make an endpoint, or update the existing one, and end with a real prediction."""
+    """Make an endpoint, or update the existing one, and request a real prediction at the end."""
     deployment = design(session, wanted)
     change = planned.changed(session, deployment)
     planned.planned(session, deployment, change)  # checks the requests
@@ -121,13 +121,13 @@ def predict(session: Session, endpoint: str, photo: Path | str, target_model: st
 
 
 def transform(session: Session, source: str, model: str, out: str, machines: Machines | None = None) -> Transformed:
-    """Answer every photo of a folder, or of an S3 prefix; `out` is an address s3://..., or empty for the default place."""
+    """Classify every photo of a folder or of an S3 prefix. `out` is an address s3://..., or empty for the default address."""
     where = machines or Machines(types=session.settings.transform_types[:1])
     return transforming.transform(session, transforming.batch(session, source, model, out, where, PHOTO))
 
 
 def rollback(session: Session, endpoint: str, to: str = "") -> RolledBack:
-    """Let an endpoint go back to its earlier configuration, or to the one that `to` names."""
+    """Return an endpoint to its earlier configuration, or to the configuration `to`."""
     return returning.rollback(session, returning.choose(session, endpoint, to))
 
 
@@ -139,7 +139,7 @@ def history(session: Session, endpoint: str) -> list[endpoints.Entry]:
 def delete(session: Session, name: str) -> Doomed:
     """Delete an endpoint with everything that was made for it, or delete one configuration or model. Return what was deleted.
 
-    Raises AwsError if nothing has the name, or if a live endpoint uses the thing.
+    Raises AwsError if nothing has the name, or if a live endpoint uses the configuration or the model.
     """
     return deleting.delete(session, deleting.of_name(session, name))
 
@@ -158,12 +158,12 @@ def approve(session: Session, arn: str) -> Registered:
 
 
 def jobs(session: Session, most: int = 20) -> list[Row]:
-    """Return the newest jobs and endpoints; those that cost money come first."""
+    """Return the newest jobs and endpoints. Those that cost money come first."""
     return listing.jobs(session, most)
 
 
 def leftovers(session: Session) -> list[Leftover]:
-    """Return what still costs money in the region, and the endpoints that have lost their configuration or model."""
+    """Return everything in the region that still costs money, and the endpoints that have lost their configuration or model."""
     return billing.find(session)
 
 

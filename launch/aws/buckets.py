@@ -14,7 +14,7 @@ ADDRESS = re.compile(rf"s3://({BUCKET})(?:/(.*))?", re.DOTALL)
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Return the bucket and the key, or the prefix, of an S3 address; raises ConfigError for anything else."""
+    """Return the bucket and the key or prefix of an S3 address. Raises ConfigError for any other text."""
     found = ADDRESS.fullmatch(uri)
     if found is None:
         raise ConfigError(
@@ -31,7 +31,7 @@ def named(settings: Settings) -> str:
 
 
 def region(session: Session, bucket: str) -> str:
-    """Return the region of a bucket that may be used. Raises AwsError for one that does not exist or belongs to others."""
+    """Return the region of a bucket. Raises AwsError if the bucket does not exist, or if this account may not use it."""
     from botocore.exceptions import ClientError
 
     with explained(f"bucket {bucket}"):
@@ -43,7 +43,7 @@ def region(session: Session, bucket: str) -> str:
 
 
 def check(session: Session, bucket: str) -> None:
-    """Raise AwsError unless SageMaker can use the bucket, which must be in the session's region."""
+    """Raise AwsError if SageMaker cannot use the bucket. The bucket must exist in the session's region."""
     where = region(session, bucket)
     if where != session.region:
         raise AwsError(
@@ -54,7 +54,7 @@ def check(session: Session, bucket: str) -> None:
 
 
 def encryption(settings: Settings) -> dict[str, str]:
-    """Return the members that name the KMS key `output` of byoc.toml, for PutObject and for an upload in parts."""
+    """Return the encryption members of PutObject and of an upload in parts. They name the KMS key `output` of byoc.toml."""
     if not settings.output_key:
         return {}
     return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": settings.output_key}
@@ -67,8 +67,8 @@ def _refused(error: Any, bucket: str) -> AwsError:
     if code_of(error) in ("403", "AccessDenied"):
         return AwsError(
             f"bucket {bucket}{place} exists, and you may not use it: it belongs to another account, or you lack the permission "
-            "s3:ListBucket on it; use another bucket, or ask for that permission (`byoc setup policy` writes "
-            "everything that byoc needs)",
+            "s3:ListBucket on it; use another bucket, or ask for that permission (`byoc setup policy` writes all "
+            "permissions that byoc needs)",
             "AccessDenied",
         )
     if code_of(error) == "400":

@@ -1,7 +1,6 @@
 """Checks requests before anything is sent, against botocore's model of the API and against rules between members.
 
-All problems are reported at once. A problem names the option or the entry of byoc.toml that it comes from, if that is
-known.
+All problems are reported at once. Each problem names the option or the entry of byoc.toml that set the member, if there is one.
 """
 
 import functools
@@ -20,7 +19,7 @@ RULES = {
     "CreateEndpointConfig": hosting.CONFIG,
     "CreateTransformJob": transform.RULES,
 }
-# The types of the API's model, in Python and in words.
+# The types of the API's model, as Python types and in words for errors.
 TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "string": ((str,), "a text"),
     "integer": ((int,), "a whole number"),
@@ -35,12 +34,12 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 
 def check(operation: str, request: dict[str, Any]) -> None:
-    """Raise ConfigError with everything that AWS would refuse in a request, one problem a line."""
+    """Raise ConfigError with all problems for which AWS would refuse a request, one problem a line."""
     check_all([(operation, request)])
 
 
 def check_all(requests: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    """Check the requests of one verb, and whether they fit together, as a model and its endpoint must."""
+    """Check the requests of one verb, each by itself and all together: a model, for example, must fit its endpoint."""
     problems = []
     for operation, request in requests:
         shape = model.request_shape(operation)
@@ -85,7 +84,7 @@ def _malformed(shape: Any, value: Any, path: Path) -> Iterator[str]:
 
 
 def _refused(shape: Any, value: Any, path: Path) -> Iterator[str]:
-    """Yield the values that the model does not allow: enumerations, patterns, lengths and ranges."""
+    """Yield problems of values: outside of the model's enumerations, patterns, lengths or ranges."""
     choices, pattern = shape.metadata.get("enum"), shape.metadata.get("pattern")
     if choices and value not in choices:
         yield f"{named(path)} is {value!r}, which AWS does not have{meant(value, choices)}{source(path)}"

@@ -1,7 +1,7 @@
-"""Calculates the most that a plan can cost, from the hourly price of its instances. If a plan names several types, the most
-expensive one counts.
+"""Calculates the most that a plan can cost, from the hourly price of its instances.
 
-Only instances count; volumes, S3, logs and traffic are extra, and cost little in comparison.
+If a plan names several types, the most expensive type counts. Only instances count: volumes, S3, logs and traffic cost extra, but little in
+comparison.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ from typing import Any
 from launch.aws.prices import Prices, Use
 from launch.aws.specification import Hosting, Machines, Tuning
 
-MONTH = 730  # hours, as AWS counts
+MONTH = 730  # hours of a month, as AWS counts them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """An upper bound in money; None if a price is missing, and then `why` says which."""
+    """An upper bound of a cost. If a price is missing, `amount` is None and `why` names the missing price."""
 
     amount: float | None
     currency: str = "USD"
-    why: str = ""  # how the amount was calculated, or why there is none
+    why: str = ""  # how the amount was calculated, or why it is None
     monthly: bool = False
 
     def __str__(self) -> str:
@@ -35,12 +35,12 @@ class Bound:
 
 
 def money(amount: float, currency: str) -> str:
-    """Return an amount as text; small amounts keep two significant digits."""
+    """Return an amount as text. Small amounts keep two significant digits."""
     return f"{amount:.2f} {currency}" if amount >= 0.1 or amount == 0 else f"{amount:.2g} {currency}"
 
 
 def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
-    """Return the most that an hour of `count` instances costs, which is the price of the most expensive type."""
+    """Return the most that `count` instances cost in an hour. If there are several types, the most expensive one counts."""
     unknown = [kind for kind in types if prices.hour(use, kind) is None]
     if unknown:
         where = f"{prices.file} has" if prices.file else "there is"
@@ -55,14 +55,14 @@ def hour(prices: Prices, use: Use, types: Sequence[str], count: int) -> Bound:
 
 
 def month(one: Bound) -> Bound:
-    """Return the upper bound for a month, from the one for an hour."""
+    """Return the upper bound for a month, from the bound for an hour."""
     if one.amount is None:
         return replace(one, monthly=True)
     return replace(one, amount=one.amount * MONTH, why=f"{one.why} x {MONTH} h", monthly=True)
 
 
 def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
-    """Return the upper bound for `jobs` jobs that all run to their time limit, with the warm pool that each job may leave."""
+    """Return the upper bound for `jobs` jobs that all run to their time limit. It includes the warm pool that each job may leave."""
     one = hour(prices, use, machines.types, machines.count)
     if one.amount is None:
         return one
@@ -75,8 +75,10 @@ def job(prices: Prices, use: Use, machines: Machines, jobs: int = 1) -> Bound:
 
 
 def tuning(prices: Prices, wanted: Tuning) -> Bound:
-    """Return the upper bound for a tuning job: all its training jobs run to their time limit, or the tuning job runs to its own, whichever
-    costs less."""
+    """Return the upper bound for a tuning job.
+
+    Either all its training jobs run to their time limit, or the tuning job runs to its own; the lower cost counts.
+    """
     machines = wanted.training.machines
     every = job(prices, "training", machines, wanted.max_jobs)
     if every.amount is None or not wanted.max_run:
@@ -90,17 +92,19 @@ def tuning(prices: Prices, wanted: Tuning) -> Bound:
 
 
 def endpoint(prices: Prices, hosting: Hosting, most: int = 0) -> Bound:
-    """Return what an endpoint costs a month; `most` is the highest count that autoscaling may reach."""
+    """Return the cost of an endpoint for a month. `most` is the highest number of instances that autoscaling may reach."""
     if hosting.serverless:
         return Bound(
-            amount=None, why="a serverless endpoint costs by the request; nothing while nobody asks", monthly=True
+            amount=None,
+            why="a serverless endpoint is billed by the request, and costs nothing without requests",
+            monthly=True,
         )
     use: Use = "async" if hosting.asynchronous else "hosting"
     return month(hour(prices, use, hosting.types, max(hosting.count, most)))
 
 
 def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described training job has cost so far; None if a price or a type is missing."""
+    """Return the cost so far of a described training job; None if a price or a type is missing."""
     kind, count = instances(answer)
     price = prices.hour("training", kind)
     if price is None:
@@ -110,14 +114,14 @@ def training_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) ->
 
 
 def instances(answer: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the type of a described training job's instances, empty if it is not known, and how many there are."""
+    """Return the instance type of a described training job, and the number of its instances. The type is empty if it is unknown."""
     config = answer.get("ResourceConfig") or {}
     kind = config.get("SelectedInstanceType") or config.get("InstanceType", "")
     return kind, int(config.get("SelectedInstanceCount") or config.get("InstanceCount", 1))
 
 
 def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> float | None:
-    """Return what the training jobs of a described tuning job have cost, from the seconds that they ran in all.
+    """Return the cost so far of a described tuning job's training jobs, from the seconds that they ran in all.
 
     None if the jobs may use several instance types, or if a price is missing.
     """
@@ -128,7 +132,7 @@ def tuning_so_far(prices: Prices, answer: Mapping[str, Any], seconds: float) -> 
 
 
 def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -> float | None:
-    """Return what a described transform job has cost so far; None if a price is missing."""
+    """Return the cost so far of a described transform job; None if a price is missing."""
     config = answer.get("TransformResources") or {}
     price = prices.hour("transform", config.get("InstanceType", ""))
     if price is None:
@@ -137,7 +141,10 @@ def transform_so_far(prices: Prices, answer: Mapping[str, Any], now: datetime) -
 
 
 def seconds(answer: Mapping[str, Any], word: str, now: datetime) -> float:
-    """Return the billed seconds of a described job on each instance; if AWS does not say them yet, the seconds since its start."""
+    """Return the billed seconds of a described job on each instance.
+
+    If AWS has not reported them yet, return the seconds since its start.
+    """
     billed = answer.get("BillableTimeInSeconds")
     if billed is not None:
         return float(billed)

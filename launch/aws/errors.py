@@ -1,8 +1,8 @@
 """The errors of AWS, each as one sentence with a remedy and an exit status.
 
 AwsError              1    anything that AWS refuses
-└── CredentialsError  3    credentials that are missing, expired or not valid; what runs in AWS goes on
-Detached            130    Ctrl-C while something runs in AWS, which goes on (143 after SIGTERM, 129 after SIGHUP)
+└── CredentialsError  3    credentials that are missing, expired or not valid; jobs and endpoints keep running
+Detached            130    Ctrl-C while a job or endpoint runs, which keeps running (143 after SIGTERM, 129 after SIGHUP)
 """
 
 import contextlib
@@ -16,7 +16,7 @@ CREDENTIALS_STATUS = 3
 
 
 class AwsError(UserError):
-    """A request that AWS refused, or that did not reach it; `code` is AWS's own word for it, or empty."""
+    """A request that AWS refused, or that did not reach AWS. `code` is AWS's error code, or empty."""
 
     def __init__(self, text: str, code: str = "") -> None:
         super().__init__(text)
@@ -30,10 +30,10 @@ class CredentialsError(AwsError):
 
 
 class Detached(KeyboardInterrupt):
-    """Ctrl-C while something runs in AWS. The text says that it goes on, how to come back to it and how to stop it."""
+    """Ctrl-C while a job or an endpoint runs in AWS. The text says that it keeps running, how to follow it and how to stop it."""
 
     def __init__(self, text: str, number: int = 0) -> None:
-        # The signal's number, from which launch.cli makes the exit status.
+        # The only argument is the signal's number, from which launch.cli makes the exit status.
         super().__init__(*([number] if number else []))
         self.text = text
 
@@ -54,7 +54,7 @@ def explained(what: str) -> Iterator[None]:
 
 
 def explain(error: BaseException, what: str) -> AwsError | None:
-    """Return our error for one that boto3 or botocore raised about `what`; None for any other error."""
+    """Return our error for an error about `what` that boto3 or botocore raised; None for any other error."""
     from boto3.exceptions import Boto3Error, S3UploadFailedError
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -13,7 +13,7 @@ SHOWN = 5  # the most roles that an error lists
 
 
 def identity(session: Session) -> Identity:
-    """Return the identity that every request carries. The role is looked up by its name, since its ARN may have a path.
+    """Return the identity that every request carries. The role is looked up by its name, because its ARN may have a path.
 
     Raises ConfigError if no role is named, and AwsError for a role that does not exist or that may not be looked up.
     """

@@ -13,7 +13,7 @@ from launch.aws.settings import Settings
 
 Kind = Literal["train", "serve"]
 FILE = "images.json"
-ROOT = Path(__file__).parents[2]  # the folder in which build_and_push.sh writes it
+ROOT = Path(__file__).parents[2]  # the checkout's folder, into which build_and_push.sh writes images.json
 ECR = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?/"
     r"(?P<repository>[a-z0-9._/-]+)(@(?P<digest>sha256:[0-9a-f]{64})|:(?P<tag>[\w.-]+))?"
@@ -25,7 +25,7 @@ ABSENT = ("RepositoryNotFoundException", "ImageNotFoundException")
 class Stored:
     """An image as ECR holds it."""
 
-    bytes: int  # compressed
+    bytes: int  # compressed size
     digest: str
 
 
@@ -47,7 +47,7 @@ def image(settings: Settings, kind: Kind) -> str:
 
 
 def stored(session: Session, uri: str) -> Stored | None:
-    """Return what ECR knows about an image; None for an image outside ECR, or if this account may not ask ECR.
+    """Return what ECR stores about an image; None for an image outside ECR, or if this account may not read ECR.
 
     Raises AwsError for an image that ECR does not hold.
     """
@@ -76,7 +76,10 @@ def stored(session: Session, uri: str) -> Stored | None:
 
 
 def device(settings: Settings, uri: str) -> Literal["cuda", "cpu", ""]:
-    """Return the device that an image is built for, from images.json or else from the end of its tag; empty if neither says it."""
+    """Return the device that an image is built for, from images.json or else from the end of its tag.
+
+    It is empty if neither names a device.
+    """
     for folder in _places(settings):
         if (folder / FILE).is_file():
             for entry in _entries(folder / FILE).values():

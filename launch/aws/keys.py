@@ -10,35 +10,35 @@ from classifier.switches import yes_or_no
 
 Kind = Literal["text", "list", "seconds", "money", "switch", "pairs"]
 
-# Patterns from the models of SageMaker's and S3's API, if they have one.
+# Patterns of values, from the models of SageMaker's and S3's API where these have one.
 ROLE_ARN = r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+"
 BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]"
 INSTANCE = r"ml\.[a-z0-9-]+\.[a-z0-9]+"
 KMS_KEY = r"[a-zA-Z0-9:/_-]{1,2048}"
 TAG = r"[\w .:/=+@-]*"
-LONGEST_RUN = 28 * 24 * 3600  # seconds (API, StoppingCondition)
+LONGEST_RUN = 28 * 24 * 3600  # the longest run of a job, in seconds (API, StoppingCondition)
 TAGS = 50
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of byoc.toml, and the form of its value."""
+    """A key of byoc.toml, and the form that its value must have."""
 
     field: str  # the name of the field in Settings
-    table: str  # empty for the keys above the first table
+    table: str  # name of the key's table; empty for keys above the first table
     name: str
     kind: Kind
-    form: str  # what the value must be, in words
-    pattern: str = ""  # for a text, or for each text of a list
+    form: str  # the form of the value in words, for errors
+    pattern: str = ""  # regular expression for a text, or for each text of a list
 
     @property
     def path(self) -> str:
-        """The key as an error names it."""
+        """The name of the key in errors."""
         return f"{self.table}.{self.name}" if self.table and self.kind != "pairs" else self.name
 
     @property
     def variable(self) -> str:
-        """The name of the environment variable."""
+        """The name of the environment variable that replaces the key."""
         return f"BYOC_{self.path.replace('.', '_').upper()}"
 
     def from_text(self, text: str) -> object:
@@ -62,7 +62,7 @@ class Key:
         return text
 
     def value_of(self, value: object, place: str) -> Any:
-        """Return the setting; raises ConfigError for a wrong value. `place` says where the value comes from."""
+        """Return the value of the setting. Raises ConfigError for a wrong value. `place` names where the value comes from."""
         if not self._fits(value):
             raise ConfigError(f"{place} is {value!r}; it must be {self.form}")
         if isinstance(value, list):
@@ -211,4 +211,5 @@ KEYS = {
         ),
     )
 }
-OPTIONS = ("profile", "region", "role", "bucket", "serve_image")  # the options of launch/aws/options
+# The settings that options of launch/aws/options replace.
+OPTIONS = ("profile", "region", "role", "bucket", "serve_image")

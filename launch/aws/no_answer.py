@@ -8,7 +8,7 @@ from botocore.exceptions import BotoCoreError
 
 from launch.aws.errors import AwsError, CredentialsError, one_line
 
-# botocore's newest errors are found by name, since an older botocore lacks them.
+# Newer errors of botocore are found by name, because an older botocore lacks them.
 EXPIRED = (
     "SSOError",
     "SSOTokenLoadError",
@@ -18,12 +18,12 @@ EXPIRED = (
     "RefreshWithMFAUnsupportedError",
     "NoAuthTokenError",
 )
-LOGIN = "renew them with `aws sso login`, `aws login` or `aws configure`, with --profile where you use one"
+LOGIN = "renew them with `aws sso login`, `aws login` or `aws configure`, with --profile if you use a profile"
 REGION = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d+)\.")
 
 
 def explain(error: BotoCoreError, what: str) -> AwsError:
-    """Return our error for one that botocore raised about `what`."""
+    """Return our error for an error about `what` that botocore raised."""
     return _credentials(error, what) or _network(error, what) or AwsError(f"{what}: {one_line(error)}")
 
 
@@ -81,7 +81,7 @@ def _region_remedy(host: str) -> str:
     regions = set(Session().get_available_regions("sagemaker"))
     if found[1] in regions:
         return f"check the network and its proxy, or correct the region, {found[1]}"
-    return f"SageMaker has no region {found[1]} that is known here; correct --region, or region in byoc.toml"
+    return f"this version of boto3 knows no SageMaker in region {found[1]}; correct --region, or region in byoc.toml"
 
 
 def _details(error: BotoCoreError) -> dict[str, Any]:

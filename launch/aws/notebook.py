@@ -7,7 +7,7 @@
     estimator.fit(launch.channels(photos))
     predictor = launch.model(estimator.model_data).deploy(1, "ml.m5.large")
 
-Each also takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
+Each function also takes a specification of launch/aws/specification.py instead. Needs SDK v2 in the notebook's own environment.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ from launch.aws.settings import Settings
 from launch.aws.specification import Channel, InputMode, Machines, Range, Training, Tuning
 from train.config import searched
 
-PHOTOS = "training"  # the channel of the photos; each folder in it is a split
+PHOTOS = "training"  # name of the channel for the photos; each folder in it is a split
 
 
 def session(**values: Any) -> Session:
@@ -42,13 +42,13 @@ def session(**values: Any) -> Session:
     """
     for name, value in values.items():
         if name not in KEYS:
-            raise ConfigError(f"there is no setting {name}; they are {', '.join(KEYS)}")
+            raise ConfigError(f"there is no setting {name}; the settings are {', '.join(KEYS)}")
         values[name] = KEYS[name].value_of(list(value) if isinstance(value, tuple) else value, name)
     return Session(dataclasses.replace(account_settings.load(Namespace()), **values))
 
 
 def channels(data: str | Training | Tuning, mode: InputMode = "File") -> dict[str, Any]:
-    """Return the inputs for fit(), from a specification or from an S3 prefix that holds train/, validation/ and test/."""
+    """Return the inputs for fit(), from a specification, or from an S3 prefix that holds train/, validation/ and test/."""
     objects = _objects()
     if isinstance(data, Tuning):
         data = data.training
@@ -113,7 +113,7 @@ def model(
 ) -> Any:
     """Return a Model, made from a specification, or from an artifact s3://.../model.tar.gz, byoc.toml and the arguments.
 
-    Its deploy() returns a Predictor that takes a photo's bytes. Raises ConfigError for what AWS would refuse.
+    Its deploy() returns a Predictor that takes a photo's bytes. Raises ConfigError for values that AWS would refuse.
     """
     session = _session(settings)
     if isinstance(model, str):
@@ -156,26 +156,25 @@ def _session(settings: Settings | None) -> Session:
 
 
 def _sdk_session(session: Session, tags: Mapping[str, str]) -> Any:
-    """Return the SDK's session. Its endpoints do not send metrics that cost money."""
+    """Return the SDK's session. Its endpoints do not send detailed metrics, which cost money."""
     events = session.client("sagemaker").meta.events
     events.register("provide-client-params.sagemaker.CreateEndpointConfig", _without_detailed_metrics)
     return _objects().sdk_session(session, tags)
 
 
 def _without_detailed_metrics(params: dict[str, Any], **_: Any) -> dict[str, Any]:
-    # AWS turns these metrics on in new configurations, each GB costs money, and the SDK does not know the switch.
+    # AWS turns detailed metrics on in new configurations, and each GB of them costs money. The SDK has no setting for them.
     if any("ServerlessConfig" in variant for variant in params["ProductionVariants"]):
         return params
     return {"MetricsConfig": {"EnableDetailedObservability": False}, **params}
 
 
 def _objects() -> Any:
-    """Import the SDK; raises ConfigError if this environment does not have it."""
+    """Import the SDK. Raises ConfigError if this environment does not have it."""
     try:
         from launch.aws.senders import sdk_objects
     except ImportError as error:
         raise ConfigError(
-            f"this needs SageMaker's SDK v2 ({error}); make notebook opens a notebook that has it; elsewhere "
-            "pip install 'sagemaker<3'"
+            f"this needs SageMaker's SDK v2 ({error}); make notebook opens a notebook with it; elsewhere, run pip install 'sagemaker<3'"
         ) from None
     return sdk_objects

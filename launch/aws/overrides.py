@@ -1,10 +1,10 @@
-"""`--override Operation.Member=JSON`: any member of a request that no option knows.
+"""`--override Operation.Member=JSON`: sets a member of a request that has no option of its own.
 
     --override CreateTrainingJob.RemoteDebugConfig.EnableRemoteDebug=true
     --override 'CreateEndpointConfig.ProductionVariants.0.RoutingConfig={"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}'
     --override CreateTrainingJob.ProfilerConfig=null
 
-A member is a path with dots; a number in the path is a place in a list. A JSON object is merged into the member, null removes the
+A member is a path with dots; a number in the path is an index in a list. A JSON object is merged into the member, null removes the
 member, and any other value replaces it. Members that link one request to another are refused, because they have their own options.
 """
 
@@ -18,7 +18,7 @@ from classifier.errors import ConfigError
 from launch.aws import model
 from launch.aws.words import in_toml
 
-# The members that link requests to each other, and the option or verb that sets each. `*` is any place in a list.
+# The members that link requests to each other, with the option or verb that sets each of them. `*` is any index in a list.
 RESERVED = {
     "CreateTrainingJob": {"TrainingJobName": "--name"},
     "CreateHyperParameterTuningJob": {
@@ -50,7 +50,7 @@ Overrides = Mapping[str, Mapping[str, object]]
 def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dict[str, dict[str, object]]:
     """Return the values that the options set, by operation and by the member's path.
 
-    `operations` are those that the verb may send. Raises ConfigError with all problems, one a line.
+    `operations` are the operations that the verb may send. Raises ConfigError with all problems, one a line.
     """
     found: dict[str, dict[str, object]] = {}
     problems = []
@@ -67,7 +67,7 @@ def parse(texts: Sequence[str], operations: Collection[str] = OPERATIONS) -> dic
 
 
 def of(texts: Sequence[str], operations: Collection[str]) -> list[str]:
-    """Return the options for one of these operations."""
+    """Return the --override options for these operations."""
     return [text for text in texts if text.partition(".")[0] in operations]
 
 
@@ -76,7 +76,7 @@ def check_sent(chosen: Overrides, operations: Collection[str]) -> None:
     for operation in chosen:
         if operation not in operations:
             raise ConfigError(
-                f"--override {operation}: nothing here sends {operation}; what is sent is {', '.join(operations)}"
+                f"--override {operation}: this command does not send {operation}; it sends {', '.join(operations)}"
             )
 
 
@@ -119,7 +119,7 @@ def _check_path(operation: str, path: str) -> None:
             shape = shape.members[step]
         elif shape.type_name == "list":
             if not step.isdigit():
-                raise ConfigError(f"{before} is a list; write a place, as in {before}.0")
+                raise ConfigError(f"{before} is a list; write an index, as in {before}.0")
             shape = shape.member
         elif shape.type_name == "map":
             shape = shape.value
@@ -128,7 +128,7 @@ def _check_path(operation: str, path: str) -> None:
 
 
 def _begins(path: list[str], reserved: list[str]) -> bool:
-    """Return whether a path is inside a reserved member, or contains one."""
+    """Return whether a path lies inside a reserved member, or contains a reserved member."""
     return path[: len(reserved)] == reserved or (reserved[: len(path)] == path and len(path) < len(reserved))
 
 
@@ -156,9 +156,7 @@ def _set(place: Any, path: str, value: object) -> None:
 
 def _at(place: list[Any], step: str, path: str) -> Any:
     if int(step) >= len(place):
-        raise ConfigError(
-            f"--override {path}: the request has {len(place)} there, and {step} is not a place among them"
-        )
+        raise ConfigError(f"--override {path}: the list has {len(place)} entries, so the index {step} does not exist")
     return place[int(step)]
 
 

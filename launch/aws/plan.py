@@ -15,8 +15,8 @@ from launch.aws.cost import Bound, money
 class Plan:
     """A plan: its description in lines, the requests as they are sent, and the upper bound of the cost.
 
-    If there are `warnings`, the user is always asked, whatever the plan costs. `missing` says what the account lacks; a plan with
-    something missing can only be shown.
+    If there are `warnings`, byoc asks the user, whatever the plan costs. `missing` names what the account lacks; a plan with something
+    missing can be shown, but not sent.
     """
 
     title: str
@@ -42,7 +42,7 @@ class Plan:
         }
 
     def _labelled(self) -> dict[str, str]:
-        """Return the lines by their labels; the texts of lines with the same label, such as several quotas, are lines of one text."""
+        """Return the texts of the lines by their labels. Texts with the same label, such as several quotas, are joined with line breaks."""
         found: dict[str, str] = {}
         for label, text in self.lines:
             found[label] = f"{found[label]}\n{text}" if label in found else text
@@ -60,9 +60,9 @@ class Plan:
 def agreed(plan: Plan, options: Namespace, ask_above: float) -> bool:
     """Show the plan and return whether to send it.
 
-    With --dry-run it is shown with its requests, and not sent. With --yes it is sent. Without a warning, it is also sent if its cost is
-    known and at most `ask_above`. Otherwise the user is asked. Raises ConfigError if something is missing, or if the user must be asked
-    and there is no terminal.
+    With --dry-run the plan is shown with its requests, and not sent. With --yes it is sent. A plan without warnings is also sent if its
+    cost is known and at most `ask_above`. Otherwise byoc asks the user. Raises ConfigError if something is missing, or if byoc must ask and
+    there is no terminal.
     """
     if options.dry_run:
         print(json.dumps(plan.to_json(), indent=2, default=str) if options.json else _with_requests(plan))
@@ -76,7 +76,7 @@ def agreed(plan: Plan, options: Namespace, ask_above: float) -> bool:
 
 
 def outcome(options: Namespace) -> int:
-    """Return the exit status of a verb whose plan is not sent: 0 after a dry run, 1 if the user said no."""
+    """Return the exit status of a verb whose plan is not sent: 0 after a dry run, 1 if the user refused."""
     return 0 if options.dry_run else 1
 
 
@@ -84,7 +84,7 @@ def _answered(plan: Plan, options: Namespace, ask_above: float) -> bool:
     why = _why_asked(plan, ask_above)
     if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError(
-            f"{why}, and there is no terminal to ask at; pass --yes to send it, or --dry-run to look at it"
+            f"{why}, and byoc cannot ask without a terminal; pass --yes to send it, or --dry-run to look at it"
         )
     print(f"{why}; send it? [y/N] ", end="", file=_aside(options), flush=True)
     if sys.stdin.readline().strip().lower() in ("y", "yes"):
@@ -95,7 +95,7 @@ def _answered(plan: Plan, options: Namespace, ask_above: float) -> bool:
 
 def _why_asked(plan: Plan, ask_above: float) -> str:
     if plan.cost.amount is None:
-        return "the plan's cost is not known"
+        return "the plan's cost is unknown"
     if plan.cost.amount > ask_above:
         limit = money(ask_above, plan.cost.currency)
         month = " a month" if plan.cost.monthly else ""

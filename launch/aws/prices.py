@@ -22,47 +22,47 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 
 Use = Literal["training", "hosting", "async", "transform"]
-# The region that answers requests for AWS's price list, for all regions. Its usage types have names like USE1-Train:ml.m5.large.
+# The region whose price list covers all regions. Usage types of this region have names like USE1-Train:ml.m5.large.
 LIST_REGION = "us-east-1"
 SERVICE = "AmazonSageMaker"
 USES: dict[str, Use] = {"Train": "training", "Host": "hosting", "AsyncInf": "async", "Tsform": "transform"}
-OLD = 180  # days after which a plan names the day of its prices
+OLD = 180  # the age in days from which a plan also shows the day of its prices
 USAGE = re.compile(r"(?:[A-Z0-9]+-)?(Train|Host|AsyncInf|Tsform):(ml\.[a-z0-9-]+\.[a-z0-9]+)")
 
 
 @dataclass(frozen=True)
 class Prices:
-    """The hourly prices of one region; empty if no file was read and nobody says one."""
+    """The hourly prices of one region. They are empty if no file was read and the user gives no price."""
 
     region: str
     hours: Mapping[Use, Mapping[str, float]] = field(default_factory=dict)
     currency: str = "USD"
     read: str = ""  # the day on which the list was read from AWS
     file: Path | None = None
-    said: float | None = None  # what the user says that an hour of any type costs
+    said: float | None = None  # the user's own price for an hour of any type
 
     @property
     def source(self) -> str:
-        """Who says what an hour costs."""
+        """The source of the price in words: the option --price, or the name of the price file."""
         return "--price" if self.said is not None else f"on demand, {self.file.name if self.file else 'byoc prices'}"
 
     @property
     def old(self) -> bool:
-        """Whether the list was read so long ago that the prices may have changed."""
+        """True if the list is so old that the prices may have changed."""
         return bool(self.read) and (datetime.now(UTC).date() - date.fromisoformat(self.read)).days > OLD
 
     def hour(self, use: Use, kind: str) -> float | None:
-        """Return the hourly price of an instance type; None where neither the user nor the file says it."""
+        """Return the hourly price of an instance type; None if neither the user nor the file has a price for it."""
         if self.said is not None and kind:
             return self.said
         found = self.hours.get(use, {}).get(kind)
-        if found is None and use == "async":  # some types have no separate line
+        if found is None and use == "async":  # some types have no price of their own for asynchronous endpoints
             return self.hours.get("hosting", {}).get(kind)
         return found
 
 
 def load(settings: Settings, region: str) -> Prices:
-    """Return the prices of a region, which are empty if there is no file yet; raises ConfigError for a damaged file."""
+    """Return the prices of a region. They are empty if there is no file yet. Raises ConfigError for a damaged file."""
     for file in _places(settings, region):
         if file.is_file():
             return _read(file, region)
@@ -70,7 +70,7 @@ def load(settings: Settings, region: str) -> Prices:
 
 
 def fetch(session: Session) -> Prices:
-    """Ask AWS's price list for every instance type of the session's region; raises AwsError."""
+    """Read the prices of every instance type of the session's region from AWS's price list. Raises AwsError."""
     hours: dict[Use, dict[str, float]] = {use: {} for use in USES.values()}
     currency = "USD"
     for product in _products(session):
@@ -115,12 +115,12 @@ def command(options: Namespace) -> int:
     for row in rows:
         price = "no price" if row["hour"] is None else f"{row['hour']:.4f} {prices.currency} an hour"
         print(f"{row['use']:<10}{row['type']:<20}{price}")
-    print(f"{count} prices of {prices.region} are in {file}; the types above are byoc.toml's")
+    print(f"{count} prices of {prices.region} are in {file}; the types above are those in byoc.toml")
     return 0
 
 
 def _places(settings: Settings, region: str) -> list[Path]:
-    """Return the places where the file may be; byoc writes it to the first."""
+    """Return the paths where the file may be. byoc writes to the first of them."""
     home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "byoc"
     folders = [settings.file.parent, home] if settings.file else [home]
     return [folder / f"prices-{region}.json" for folder in folders]
@@ -134,9 +134,9 @@ def _read(file: Path, region: str) -> Prices:
             for use in USES.values()
         }
         if content["region"] != region:
-            raise ValueError(f"its prices are of {content['region']}")
+            raise ValueError(f"its prices are for {content['region']}")
         if wrong := [hour for types in hours.values() for hour in types.values() if not 0 <= hour < math.inf]:
-            raise ValueError(f"it has the price {wrong[0]:g}")
+            raise ValueError(f"it contains the price {wrong[0]:g}")
         read = str(date.fromisoformat(content["read"]))
         return Prices(region=region, hours=hours, currency=str(content["currency"]), read=read, file=file)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -161,7 +161,10 @@ def _products(session: Session) -> Iterator[dict[str, Any]]:
 
 
 def _hourly(product: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the currency and the on-demand price of an hour, the highest of several; None for a product that is not billed by the hour."""
+    """Return the currency and the on-demand price of an hour, which is the highest if there are several.
+
+    None for a product that is not billed by the hour.
+    """
     found = []
     for offer in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in offer["priceDimensions"].values():

@@ -1,7 +1,7 @@
-"""Quotas: how many instances AWS lets an account run at a time. They are read before a plan is sent.
+"""Quotas: how many instances AWS lets an account run at a time. byoc reads them before it sends a plan.
 
-AWS names a quota by the instance type and its use, as in "ml.g4dn.xlarge for training job usage". Each quota has a code, which is
-looked up in a list of about 2,000 entries and then kept in a file in the cache folder.
+AWS names a quota by the instance type and its use, as in "ml.g4dn.xlarge for training job usage". Each quota has a code. byoc finds the
+code in a list of about 2,000 entries and then keeps it in a file in the cache folder.
 """
 
 import json
@@ -26,13 +26,16 @@ NAMES: dict[Use, str] = {
 }
 SERVICE, WHAT = "sagemaker", "the quotas"
 PERMISSION = "servicequotas:ListServiceQuotas"
-# A plan does not wait for quotas as long as a job waits for its requests.
+# Short time limits, because a plan should not wait for quotas as long as a job waits for its requests.
 QUICK = Config(connect_timeout=5, read_timeout=20, retries={"mode": "standard", "total_max_attempts": 3})
 
 
 @dataclass(frozen=True)
 class Quota:
-    """One quota, and how much of it a plan needs. If it could not be read, `value` is None and `why` holds the reason."""
+    """One quota, and the number of instances that a plan needs.
+
+    If the quota could not be read, `value` is None and `why` holds the reason.
+    """
 
     name: str
     needed: int
@@ -41,7 +44,7 @@ class Quota:
 
     @property
     def short(self) -> bool:
-        """Whether the plan needs more than the quota."""
+        """True if the plan needs more than the quota."""
         return self.value is not None and self.value < self.needed
 
     def __str__(self) -> str:
@@ -71,7 +74,7 @@ def read(session: Session, use: Use, types: Sequence[str], needed: int) -> list[
             name=name,
             needed=needed,
             value=values.get(name),
-            why="" if name in values else "AWS lists no such quota; is the type right?",
+            why="" if name in values else "AWS lists no such quota; check the instance type",
         )
         for name in names
     ]
@@ -89,7 +92,7 @@ def _values(client: Any, region: str, names: Sequence[str]) -> dict[str, float]:
 
 
 def _value(client: Any, code: str) -> float:
-    """Return a quota; a quota that was never changed has only a default."""
+    """Return the value of a quota. A quota that was never changed has only a default value."""
     try:
         answer = client.get_service_quota(ServiceCode=SERVICE, QuotaCode=code)
     except client.exceptions.NoSuchResourceException:
@@ -120,7 +123,7 @@ def _known(file: Path) -> Mapping[str, str]:
 
 
 def _keep(file: Path, codes: Mapping[str, str]) -> None:
-    """Keep the codes for the next time; if the file cannot be written, they are read from AWS again."""
+    """Keep the codes for the next time. If the file cannot be written, byoc reads them from AWS again."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(codes, indent=1, sort_keys=True) + "\n")

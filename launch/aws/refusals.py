@@ -1,4 +1,4 @@
-"""Explains requests that AWS has refused: for each error code, one sentence with a remedy."""
+"""Explains requests that AWS has refused. Each error code gets one sentence with a remedy."""
 
 import re
 
@@ -13,7 +13,7 @@ EXPIRED = {
     "ExpiredTokenError",
     "RequestExpired",
     "TokenRefreshRequired",
-    "UnauthorizedException",  # the code of SSO for a session that has ended
+    "UnauthorizedException",  # SSO's code for a session that has ended
 }
 INVALID = {
     "InvalidClientTokenId",
@@ -72,7 +72,7 @@ PASS_ROLE = "iam:PassRole"
 
 
 def explain(error: ClientError, what: str) -> AwsError:
-    """Return our error for AWS's answer about `what`."""
+    """Return our error for AWS's error about `what`."""
     code, said = code_of(error), one_line(error.response.get("Error", {}).get("Message", ""))
     if code in EXPIRED:
         return CredentialsError(f"{what}: the AWS credentials have expired; {LOGIN}", code)
@@ -85,7 +85,7 @@ def explain(error: ClientError, what: str) -> AwsError:
 
 
 def action_of(error: ClientError) -> str:
-    """Return the IAM action that a refused request needs: the one in AWS's text, or else the one for the operation."""
+    """Return the IAM action that a refused request needs. AWS's text names it, or else it follows from the operation."""
     said = str(error.response.get("Error", {}).get("Message", ""))
     if found := ACTION.search(said):
         return found[1]
@@ -100,15 +100,15 @@ def _sentence(error: ClientError, code: str, said: str) -> str:
     if code in QUOTA:
         return _quota(said)
     if code in THROTTLED:
-        return "this account sends more requests than AWS answers (Throttling), and ten tries have failed; wait a minute, then try again"
+        return "AWS limits this account's requests (Throttling), and ten attempts have failed; wait a minute, then try again"
     if code == "NoSuchBucket" or (code == "404" and error.operation_name == "HeadBucket"):
         return "the bucket does not exist; correct --bucket or bucket in byoc.toml, or let `byoc setup` make it"
     if code in OTHER_REGION or code == "301":
-        return f"the bucket is in another region{_region(error)}; use a bucket of your region, or that region"
+        return f"the bucket is in another region{_region(error)}; use a bucket in your region, or pass the bucket's region with --region"
     if code in CAPACITY:
         return f"AWS has no such instance free ({said}); try again later, or name several types, --instance a,b,c"
     if code in ABSENT or code == "404" or "could not find" in said.lower() or "not found" in said.lower():
-        return f"it does not exist ({said or code}); look at the name and the region"
+        return f"it does not exist ({said or code}); check the name and the region"
     if code in TAKEN:
         forever = "unique" in said or "already exist" in said
         remedy = "use another name" if forever else "wait until it has ended, or use another name"
@@ -117,7 +117,7 @@ def _sentence(error: ClientError, code: str, said: str) -> str:
         return said
     if code in UNAVAILABLE or status >= 500:
         return f"AWS failed ({code}); try again in a minute"
-    return f"AWS refuses it, {code}: {said}" if said else f"AWS refuses it, {code or status}"
+    return f"AWS refuses the request, {code}: {said}" if said else f"AWS refuses the request, {code or status}"
 
 
 def _denied(error: ClientError, said: str) -> str:
@@ -128,7 +128,7 @@ def _denied(error: ClientError, said: str) -> str:
         return (
             f"a policy of your organisation denies {action}{place}; ask the person who manages your account's policies"
         )
-    remedy = "ask for it to be added to your permissions; `byoc setup policy` writes everything that byoc needs"
+    remedy = "ask for it to be added to your permissions; `byoc setup policy` writes all permissions that byoc needs"
     if action == PASS_ROLE:
         return f"you may not give this role to SageMaker, {action}{place} is missing; {remedy}"
     return f"you lack the permission {action}{place}; {remedy}"

@@ -35,12 +35,12 @@ from launch.predict import table
 from train.config import parse
 
 HOSTED = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint")
-STEM = 24  # characters of a run's name, so that the names made from it are not too long
+STEM = 24  # the most characters of a run's name; the names made from it are longer
 
 
 @dataclass(frozen=True)
 class Run:
-    """The steps of a run. The training job will get the hyperparameters of the best trial, which are not known yet."""
+    """The steps of a run. The hyperparameters of the training job are unknown until the search has found the best trial."""
 
     name: str
     tuning: Prepared[Tuning]
@@ -54,18 +54,18 @@ class Run:
 
 
 def prepare(options: Namespace) -> Run:
-    """Return the run that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
+    """Return the run that the options describe. Nothing is sent; photos are only checked. Raises UserError."""
     if options.detach:
         raise ConfigError(
-            "byoc run waits for each of its jobs, since the next job needs its result; leave --detach out"
+            "byoc run waits for each of its jobs, because the next job needs the result; leave --detach out"
         )
     results.check_empty(options.out)
     name = str(options.name) if options.name else names.job("run", datetime.now(UTC), STEM)
     if len(name) > STEM:
         raise ConfigError(
-            f"--name is {name!r}; a run's name has at most {STEM} characters, since the names of its jobs begin with it"
+            f"--name is {name!r}; a run's name has at most {STEM} characters, because the names of its jobs begin with it"
         )
-    without_photos = options.data is None  # only in a dry run
+    without_photos = options.data is None  # None is allowed only in a dry run
     if without_photos:
         options.data = f"s3://{BUCKET}/photos/"
     options.tag = [*options.tag, f"{marks.RUN}={name}"]
@@ -117,7 +117,7 @@ def plan(run: Run, options: Namespace) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """Run `byoc run --on sagemaker`; the exit status is 1 if a step fails, and the error says what exists by then."""
+    """Run `byoc run --on sagemaker`. The exit status is 1 if a step fails, and the error then names the finished steps."""
     run = prepare(options)
     if not agreed(plan(run, options), options, run.session.settings.ask_above):
         return outcome(options)
@@ -129,14 +129,16 @@ def command(options: Namespace) -> int:
 
 
 def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
-    """Take all steps and return the result of each."""
+    """Carry out all steps and return the result of each."""
     session, name = run.session, run.name
     again = f"byoc train --on sagemaker --data {options.data} --best-of {name}-tune"
-    with _so_far(f"then go on: {again}"):
+    with _so_far(f"then continue with: {again}"):
         _step(f"upload, and tune: {run.tuning.wanted.max_jobs} training jobs")
         ended = job.run(run.tuning, options.sender)
     best = trials.best(ended.answer)
-    with _so_far(f"then go on: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"):
+    with _so_far(
+        f"then continue with: byoc deploy {name}-train --endpoint {name}", failed=f"the search is done: {again}"
+    ):
         _step("train with the best hyperparameters, and test")
         training = train.prepare(_options(options, train.OPERATIONS, name=f"{name}-train", best_of=f"{name}-tune"))
         ended = job.run(training, options.sender)
@@ -165,8 +167,9 @@ def carry_out(run: Run, options: Namespace) -> dict[str, Any]:
 
 
 def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> Namespace:
-    """Return the options of a step that sends `operations`, with defaults for the options that run does not have. --out is only for the
-    results of the training job.
+    """Return the options of a step that sends `operations`, with defaults for the options that run does not have.
+
+    --out is removed, because only the results of the training job go there.
     """
     own = {"image": None, "best_of": None, "resume": None, "out": None}
     step = {"override": overrides.of(options.override, operations)}
@@ -174,7 +177,7 @@ def _options(options: Namespace, operations: Sequence[str], **changes: Any) -> N
 
 
 def _hosting(options: Namespace, name: str, training: Prepared[Training]) -> tuple[Hosting, list[str]]:
-    """Return the endpoint for the artifact that the training job will make, and what the account lacks for it."""
+    """Return the endpoint for the artifact that the training job will make, and sentences about what the account lacks for it."""
     account, missing = training.account, []
     settings = account.session.settings
     try:
@@ -199,7 +202,10 @@ def _hosting(options: Namespace, name: str, training: Prepared[Training]) -> tup
 
 
 def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, delete_after: bool) -> cost.Bound:
-    """Return the most that the run costs: its jobs, and the endpoint for a month, or for an hour if it is deleted at the end."""
+    """Return the most that the run costs.
+
+    It includes its jobs, and the endpoint for a month, or for an hour if the endpoint is deleted at the end.
+    """
     share = 1 / cost.MONTH if delete_after else 1.0
     why = f"the jobs, and the endpoint for {'an hour' if delete_after else 'a month'}"
     parts = [(tuning, 1.0), (training, 1.0), (endpoint, share)]
@@ -210,7 +216,7 @@ def _sum(tuning: cost.Bound, training: cost.Bound, endpoint: cost.Bound, *, dele
 
 
 def _photos(run: Run, options: Namespace) -> list[Photo]:
-    """Return test photos; photos in S3 are downloaded first."""
+    """Return test photos. Photos in S3 are downloaded first."""
     config = parse(run.training.wanted.hyperparameters)
     if isinstance(options.data, Path):
         return sent_photos.of_folder(options.data, config)
@@ -251,9 +257,11 @@ def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
     if options.out:
         lines.append(f"model and records: {one_line(options.out)}")
     if options.delete_after:
-        lines.append("the endpoint is deleted; nothing of the run costs money any more, except for what is in S3")
+        lines.append("the endpoint is deleted; nothing of the run costs money any more, except for its objects in S3")
         return "\n".join(lines)
     known = prices.load(run.session.settings, run.session.region)
     lines.append(f"the endpoint {run.name} costs money until it is deleted: {cost.endpoint(known, run.hosting)}")
-    lines.append(f"ask it: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}")
+    lines.append(
+        f"send it a photo: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}"
+    )
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Chooses the test photos that `byoc run` sends to the endpoint: a few, from all classes, with the class of each."""
+"""Chooses the test photos that `byoc run` sends to the endpoint: a few from all classes, each with its class."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ SPLIT = "test"
 
 @dataclass(frozen=True)
 class Photo:
-    """A photo on this machine, its name in the place that it came from, and its class."""
+    """A photo on this machine, the name of its original, and its class."""
 
     path: Path
     name: str
@@ -25,7 +25,7 @@ class Photo:
 
 
 def of_folder(root: Path, config: Config) -> list[Photo]:
-    """Return test photos of a folder that training reads; raises DataError if it has none."""
+    """Return test photos from a folder that training reads. Raises DataError if the folder has no test photos."""
     photos = load_photo_set({"training": root}, validation_share=config.validation_share, seed=config.seed)
     if SPLIT not in photos.splits:
         raise DataError(
@@ -36,13 +36,16 @@ def of_folder(root: Path, config: Config) -> list[Photo]:
 
 
 def of_s3(session: Session, uri: str, folder: Path) -> list[Photo]:
-    """Download test photos of a prefix into a folder and return them; return none if the prefix has no folder `test` with classes."""
+    """Download test photos from below a prefix into a folder, and return them.
+
+    The list is empty if the prefix has no folder `test` with classes.
+    """
     bucket, prefix = split(f"{uri.rstrip('/')}/{SPLIT}/")
     client = session.client("s3")
     with explained(uri):
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
         keys = [entry["Key"].removeprefix(prefix) for page in pages for entry in page.get("Contents", ())]
-        # A class's name and a file below it.
+        # Keep only keys of the form CLASS/FILE.
         named = [key for key in keys if key.count("/") == 1 and not is_system(key.partition("/")[2]) and key[-1] != "/"]
         chosen = _spread([Photo(folder / key, f"s3://{bucket}/{prefix}{key}", key.partition("/")[0]) for key in named])
         for photo in chosen:

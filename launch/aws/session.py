@@ -1,4 +1,4 @@
-"""The one boto3 session of a run, and its clients."""
+"""The one boto3 session of a command, and its clients."""
 
 import functools
 import os
@@ -16,18 +16,19 @@ from classifier.errors import ConfigError
 from launch.aws.errors import explained
 from launch.aws.settings import Settings
 
-ATTEMPTS = 10  # botocore's three attempts failed when SageMaker throttled; ten succeeded
+# Attempts for each request; botocore's default of three failed when SageMaker throttled, and ten succeeded.
+ATTEMPTS = 10
 CONNECTIONS = 32
 
 
 @functools.cache
 def models() -> Any:
-    """Return botocore's loader of the services' models. All clients share one, since reading SageMaker's model takes 0.05 to 0.15 s."""
+    """Return botocore's loader of the services' models. All clients share it, because reading SageMaker's model takes 0.05 to 0.15 s."""
     return botocore.loaders.create_loader()
 
 
 class Session:
-    """The account's clients; each is made once. If the settings name a profile, keys in the environment are not used."""
+    """The account's session and clients; each client is made once. If the settings name a profile, keys in the environment are not used."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -40,8 +41,8 @@ class Session:
                 profile_name=settings.profile or None,
                 region_name=settings.region or os.environ.get("AWS_REGION"),
             )
-            core.get_scoped_config()  # reads the configuration now and not later, so that its errors appear here
-            # On other machines nothing answers at EC2's address for keys, and botocore would wait for seconds.
+            core.get_scoped_config()  # reads the configuration now, so that its errors appear here and not later
+            # On other machines no server answers at EC2's address for credentials, and botocore would wait for seconds.
             if not _on_ec2():
                 core.get_component("credential_provider").remove("iam-role")
         if not self.boto.region_name:
@@ -53,12 +54,12 @@ class Session:
 
     @functools.cached_property
     def account(self) -> str:
-        """The account's twelve digits."""
+        """The account's number, twelve digits."""
         with explained("the account's number"):
             return str(self.client("sts").get_caller_identity()["Account"])
 
     def client(self, service: str, region: str = "") -> Any:
-        """Return the client of a service, made once; threads may share it."""
+        """Return the client of a service. It is made once, and threads may share it."""
         key = service, region or self.region
         if key not in self._clients:
             config = Config(
@@ -74,7 +75,7 @@ class Session:
 
 
 def _on_ec2() -> bool:
-    """Return whether this machine is an EC2 instance or a SageMaker notebook, as its firmware says."""
+    """Return whether this machine's firmware shows an EC2 instance or a SageMaker notebook."""
     try:
         return "Amazon" in Path("/sys/class/dmi/id/sys_vendor").read_text()
     except OSError:

@@ -25,20 +25,20 @@ class Settings:
 
     profile: str = ""  # a profile in ~/.aws/config; if empty, boto3 searches for credentials itself
     region: str = ""
-    role: str = ""  # the whole ARN, or a name from which byoc finds the ARN
+    role: str = ""  # the role's whole ARN, or a name from which byoc finds the ARN
     bucket: str = ""
     prefix: str = "byoc"  # the beginning of all keys in the bucket
-    train_image: str = ""  # if empty, the image in images.json
+    train_image: str = ""  # address of the image; if empty, byoc takes the one in images.json
     serve_image: str = ""
     train_types: tuple[str, ...] = ("ml.g4dn.xlarge",)
     serve_types: tuple[str, ...] = ("ml.m5.large",)
     transform_types: tuple[str, ...] = ("ml.m5.large",)
     max_run: int = 3600  # the longest time of a training job, in seconds
-    ask_above: float = 1.0  # an amount of money; byoc asks before it sends a plan that may cost more
+    ask_above: float = 1.0  # amount of money; byoc asks before it sends a plan that may cost more
     subnets: tuple[str, ...] = ()
     security_groups: tuple[str, ...] = ()
     isolation: bool = False
-    encrypt_traffic: bool = False  # between the hosts of one job
+    encrypt_traffic: bool = False  # whether traffic between the hosts of a job is encrypted
     volume_key: str = ""
     output_key: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -46,10 +46,10 @@ class Settings:
 
 
 def load(options: Namespace) -> Settings:
-    """Return the settings of this run.
+    """Return the settings of this command.
 
-    Raises ConfigError for a byoc.toml that cannot be read, a key that is not known, and a value that cannot be used; the error
-    says where it comes from.
+    Raises ConfigError for a byoc.toml that cannot be read, for an unknown key, and for a value that cannot be used. The error names where
+    the key or value comes from.
     """
     file = toml_file.find(Path.cwd())
     values = toml_file.read(file) if file else {}

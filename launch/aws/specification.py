@@ -14,7 +14,7 @@ EndpointKind = Literal["real-time", "serverless", "async", "multi-model"]
 
 @dataclass(frozen=True, kw_only=True)
 class Security:
-    """Network and encryption of a job or an endpoint. Keys are ids or ARNs of KMS keys; an empty one means AWS's own key."""
+    """Network and encryption of a job or an endpoint. The two keys are ids or ARNs of KMS keys; an empty one means AWS's own key."""
 
     isolation: bool = False  # whether containers get no network
     subnets: tuple[str, ...] = ()
@@ -26,24 +26,24 @@ class Security:
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What every request carries: the role that SageMaker assumes, the tags, and the security."""
+    """Members of every request: the role that SageMaker assumes, the tags, and the security settings."""
 
-    role: str  # the whole ARN
+    role: str  # the role's whole ARN
     tags: Mapping[str, str] = field(default_factory=dict)
     security: Security = Security()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Machines:
-    """The instances of a training job or of a transform job, and how long they may run. Times are seconds."""
+    """The instances of a training job or of a transform job, and their time limits in seconds."""
 
     types: tuple[str, ...]  # instance types in order of preference; several only where the API allows it
     count: int = 1
     volume_gb: int = 30
     max_run: int = 3600
     spot: bool = False
-    max_wait: int = 0  # for a spot job, with the wait for instances; 0 means twice max_run
-    keep_alive: int = 0  # how long a warm pool waits for the next matching job; 0 means no warm pool
+    max_wait: int = 0  # the longest time of a spot job, including the wait for instances; 0 means twice max_run
+    keep_alive: int = 0  # the time for which a warm pool waits for the next matching job; 0 means no warm pool
     retries: int = 0  # how many times SageMaker repeats the job after an internal error
 
 
@@ -67,11 +67,12 @@ class Training:
     identity: Identity
     machines: Machines
     channels: tuple[Channel, ...]
-    output: str  # s3://bucket/prefix; the artifact becomes <name>/output/model.tar.gz below it
+    output: str  # s3://bucket/prefix; below it the artifact is written to <name>/output/model.tar.gz
     hyperparameters: Mapping[str, str] = field(default_factory=dict)
     checkpoints: str = ""  # s3://bucket/prefix; empty means that no checkpoints are kept
     environment: Mapping[str, str] = field(default_factory=dict)
-    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)  # values by operation, then by member
+    # Values that override members of requests, by operation and then by member.
+    overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,14 +91,18 @@ class Range:
 class Completion:
     """Conditions that end a tuning job before all its training jobs have run; by default there are none."""
 
-    target: float | None = None  # the value of the objective that ends it
-    without_improvement: int | None = None  # the number of training jobs without a better value that ends it
+    target: float | None = None  # the value of the objective that ends the tuning job
+    # The number of training jobs without a better value that ends the tuning job.
+    without_improvement: int | None = None
     convergence: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """A tuning job: the training job that it repeats, and the ranges of what it varies. It has the name of `training`."""
+    """A tuning job: the training job that it repeats, and the ranges of the hyperparameters that vary.
+
+    Its name is the name of `training`.
+    """
 
     training: Training
     ranges: tuple[Range, ...]
@@ -108,11 +113,11 @@ class Tuning:
     maximize: bool = True
     early_stopping: bool = False
     completion: Completion = Completion()
-    resource: tuple[int, int] | None = None  # the fewest and the most epochs of a trial, for Hyperband
-    parents: tuple[str, ...] = ()  # earlier tuning jobs
+    resource: tuple[int, int] | None = None  # the fewest and the most epochs of a training job, for Hyperband
+    parents: tuple[str, ...] = ()  # names of earlier tuning jobs from which this one learns
     parents_kind: Literal["IdenticalDataAndAlgorithm", "TransferLearning"] = "TransferLearning"
     seed: int | None = None
-    max_run: int = 0  # seconds for the whole tuning job; 0 means no limit
+    max_run: int = 0  # time limit of the whole tuning job in seconds; 0 means no limit
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +127,7 @@ class Model:
     name: str
     image: str
     identity: Identity
-    data: str  # s3://.../model.tar.gz, or the prefix of the archives of a multi-model endpoint
+    data: str  # s3://.../model.tar.gz, or the prefix of a multi-model endpoint's archives
     multi: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     package: str = ""  # ARN of a version in the model registry, which replaces image and data
@@ -144,7 +149,7 @@ class Asynchronous:
 
     output: str
     failures: str = ""
-    concurrency: int = 0  # 0 lets SageMaker choose
+    concurrency: int = 0  # 0 means that SageMaker chooses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,15 +167,15 @@ class Hosting:
     endpoint: str
     config: str  # the configuration's name
     model: Model
-    types: tuple[str, ...] = ()  # instance types in order of preference; none for a serverless endpoint
+    types: tuple[str, ...] = ()  # instance types in order of preference; empty for a serverless endpoint
     count: int = 1
     serverless: Serverless | None = None
     asynchronous: Asynchronous | None = None
     capture: Capture | None = None
     inference_ami: str = ""
-    start_seconds: int = 0  # the longest wait for the first /ping; 0 means SageMaker's own limit
+    start_seconds: int = 0  # the longest wait for the first /ping, in seconds; 0 means SageMaker's own limit
     download_seconds: int = 0
-    detailed_metrics: bool = False  # SageMaker reads the container's /metrics and charges for them by the GB
+    detailed_metrics: bool = False  # whether SageMaker reads the container's /metrics, for which it charges by the GB
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
     @property
@@ -197,7 +202,7 @@ class Transform:
     strategy: Literal["", "SingleRecord", "MultiRecord"] = ""
     split: Literal["", "None", "Line", "RecordIO", "TFRecord"] = ""
     assemble: Literal["", "None", "Line"] = ""
-    max_payload_mb: int = 0  # 0 means the container's own value
+    max_payload_mb: int = 0  # the most MB of one request; 0 means the container's own value
     concurrency: int = 0
     output_key: str = ""
     volume_key: str = ""
@@ -210,7 +215,7 @@ class Autoscale:
 
     low: int
     high: int
-    target: float  # invocations a minute for each instance; with `queue`, waiting requests for each instance
+    target: float  # invocations a minute for each instance, or waiting requests for each instance if `queue` is true
     queue: bool = False  # whether `target` counts waiting requests, for an asynchronous endpoint
 
     @property

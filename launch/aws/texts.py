@@ -1,4 +1,4 @@
-"""Reads options that hold several values in one text: NAME=VALUE, and lists with commas."""
+"""Reads options that hold several values in one text: NAME=VALUE options, and lists with commas."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from classifier.errors import ConfigError
 
 
 def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
-    """Parse NAME=VALUE options; raises ConfigError, which names `option`, for a text in another form."""
+    """Parse NAME=VALUE options. Raises ConfigError with the name `option` for a text in another form."""
     found = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -17,5 +17,5 @@ def pairs(texts: Sequence[str], option: str) -> dict[str, str]:
 
 
 def items(text: str) -> tuple[str, ...]:
-    """Split a text at its commas, as in --instance a,b; empty parts are left out."""
+    """Split a text at its commas, as in --instance a,b. Empty parts are left out."""
     return tuple(part.strip() for part in text.split(",") if part.strip())

@@ -15,14 +15,14 @@ FILE = "byoc.toml"
 
 
 def find(folder: Path) -> Path | None:
-    """Return the byoc.toml of this folder, or of the nearest one above it that has one."""
+    """Return the byoc.toml of this folder, or of the nearest folder above it that has a byoc.toml."""
     return next((path for place in (folder, *folder.parents) if (path := place / FILE).exists()), None)
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the settings that a byoc.toml names.
+    """Return the settings that a byoc.toml holds.
 
-    Raises ConfigError for a file that cannot be read, a key that is not known, and a value that cannot be used.
+    Raises ConfigError for a file that cannot be read, for an unknown key, and for a value that cannot be used.
     """
     try:
         tables = tomllib.loads(file.read_text())
@@ -45,7 +45,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def put(file: Path, values: Mapping[str, str]) -> None:
-    """Set keys above the first table. A key with an empty value is removed, and the rest of the file stays.
+    """Set keys above the first table of a byoc.toml. A key with an empty value is removed, and the rest of the file stays.
 
     Raises ConfigError if the new file would not have the intended values.
     """
@@ -66,12 +66,12 @@ def put(file: Path, values: Mapping[str, str]) -> None:
     if read(new) != wanted:
         new.unlink()
         said = ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
-        raise ConfigError(f"{file} could not be changed; write into it yourself: {said}")
+        raise ConfigError(f"{file} could not be changed; edit it by hand: {said}")
     new.replace(file)
 
 
 def _head(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Return the lines above the first table, and the rest."""
+    """Return the lines above the first table, and the remaining lines."""
     first = next((place for place, line in enumerate(lines) if line.lstrip().startswith("[")), len(lines))
     while first and not lines[first - 1].strip():
         first -= 1
@@ -104,4 +104,4 @@ def _meant(table: str, name: str) -> str:
     here = [*TABLES[table], *(TABLES if not table else ())]
     if same or (same := get_close_matches(name, here, 1)):
         return f"did you mean {same[0]}?"
-    return f"known are {', '.join(sorted(filter(None, here)))}"
+    return f"the known keys are {', '.join(sorted(filter(None, here)))}"

@@ -1,4 +1,6 @@
-"""Texts for check.py: where a member of a request comes from, what a pattern allows, and which word the user may have meant."""
+"""Texts for check.py: the option that sets a member of a request, the values that a pattern allows, and the word that the user may have
+meant.
+"""
 
 import difflib
 import functools
@@ -9,7 +11,7 @@ from launch.aws.keys import KEYS
 
 
 def in_toml(setting: str) -> str:
-    """Return the place of a setting in words, as in: train in [instances] of byoc.toml."""
+    """Return the words for a setting's place, as in: train in [instances] of byoc.toml."""
     key = KEYS[setting]
     return (
         f"{key.name} in [{key.table}] of byoc.toml" if key.table and key.kind != "pairs" else f"{key.name} in byoc.toml"
@@ -17,12 +19,12 @@ def in_toml(setting: str) -> str:
 
 
 NAME = "letters, digits and single hyphens, with a letter or digit at both ends"
-# What each pattern of botocore's model allows, in words.
+# The values that each pattern of botocore's model allows, in words.
 WANTED = {
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": f"write at most 63 {NAME}",
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,31}": f"write at most 32 {NAME}",
     r"[a-zA-Z0-9]([\-a-zA-Z0-9]*[a-zA-Z0-9])?": f"write {NAME}",
-    # An ARN would do too, but byoc names groups of the account itself.
+    # The API also accepts an ARN, but byoc names only groups of its own account.
     r"(arn:aws[a-z\-]*:sagemaker:[a-z0-9\-]*:[0-9]{12}:[a-z\-]*\/)?([a-zA-Z0-9]([a-zA-Z0-9-]){0,62})(?<!-)": (
         f"write at most 63 {NAME}"
     ),
@@ -32,13 +34,13 @@ WANTED = {
     "(https|s3)://([^/]+)/?(.*)": "write an address in S3, as in s3://bucket/prefix/",
     "(https|s3)://([^/])/?(.*)": "write an address in S3, as in s3://bucket/prefix/",
     "[a-zA-Z0-9:/_-]*": "write the id, the ARN or the alias of a KMS key",
-    "[a-zA-Z_][a-zA-Z0-9_]*": "a variable's name has letters, digits and _, and begins with no digit",
+    "[a-zA-Z_][a-zA-Z0-9_]*": "a variable's name has letters, digits and _, and does not begin with a digit",
     "[-0-9a-zA-Z]+": "write its id, as in subnet-0a1b2c or sg-0a1b2c",
     r"[A-Za-z0-9\.\-_]+": "write letters, digits, dots, hyphens and _",
     r"([\p{L}\p{Z}\p{N}_.:/=+\-@]*)": "a tag has letters, digits, spaces and _ . : / = + - @",
     r"[\S]+": "an image's name has no spaces",
 }
-# The option for each member, by the end of its path without places in lists; the longest matching end is used.
+# The option for each member. A key is the end of the member's path without indexes in lists; the longest matching end is used.
 SOURCES = {
     "TrainingJobName": "--name",
     "HyperParameterTuningJobName": "--name",
@@ -86,7 +88,7 @@ def named(path: tuple[str | int, ...]) -> str:
 def source(path: tuple[str | int, ...]) -> str:
     """Return the option or setting of a member, in brackets; empty if there is none."""
     words = [step for step in path if isinstance(step, str)]
-    for length in range(len(words), 0, -1):  # for a member inside a list or a map, the list or map is looked up
+    for length in range(len(words), 0, -1):  # a member inside a list or a map gets the option of the list or map
         held = words[:length]
         for start in range(length):
             text = SOURCES.get(".".join(held[start:]))
@@ -96,7 +98,7 @@ def source(path: tuple[str | int, ...]) -> str:
 
 
 def wanted(pattern: str) -> str:
-    """Return in words what a pattern allows, or the pattern itself."""
+    """Return a description of the values that a pattern allows, or the pattern itself."""
     return WANTED.get(pattern) or f"it must match the pattern {pattern}"
 
 
@@ -114,7 +116,7 @@ def compiled(pattern: str) -> "re.Pattern[str]":
 
 
 def meant(word: object, words: Collection[str]) -> str:
-    """Return "; did you mean ...?" if a known word is similar, else all words if they are few, else a remedy."""
+    """Return "; did you mean ...?" if a known word is similar. Otherwise return all words if there are few, or a remedy."""
     whole = f"ml.{word}"  # an instance type as EC2 names it
     close = [whole] if whole in words else difflib.get_close_matches(str(word), words, n=1)
     if close:
@@ -125,6 +127,6 @@ def meant(word: object, words: Collection[str]) -> str:
 
 
 def many(kind: str, number: int) -> str:
-    """Return a number of characters or entries in words."""
+    """Return a number and its noun: characters of a string, or entries of a list."""
     noun = "character" if kind == "string" else "entry"
     return f"{number} {noun}" if number == 1 else f"{number} {'characters' if kind == 'string' else 'entries'}"

@@ -1,1 +1,1 @@
-"""`byoc try`: who answers the photos of the page, a server on this machine (process) or an endpoint (sagemaker)."""
+"""`byoc try`: the page gets its answers from a server on this machine (process) or from an endpoint (sagemaker)."""

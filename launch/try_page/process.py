@@ -1,4 +1,4 @@
-"""`byoc try ARTIFACT` and `byoc try URL`: photos go to a serving program, which is started for an artifact."""
+"""`byoc try ARTIFACT` and `byoc try URL`: photos go to a serving program. For an artifact, byoc starts the program."""
 
 import contextlib
 import re
@@ -17,8 +17,8 @@ from launch.try_page.show import check_place, prepared, show
 from launch.try_page.timed import TimedServer
 
 DEFAULT = "http://127.0.0.1:8080"
-PLACES = ("", "model", "job/model")  # of the artifact in the folder of a run
-SECONDS = 10  # for /ping
+PLACES = ("", "model", "job/model")  # places of the artifact in the folder of a run
+SECONDS = 10  # seconds to wait for an answer to /ping
 
 
 def command(options: Namespace) -> int:
@@ -29,14 +29,14 @@ def command(options: Namespace) -> int:
         return _try_artifact(options, Path(target))
     if not re.search(r"://|:\d+(/|$)", target):
         raise ConfigError(
-            f"{one_line(target)!r} is neither a folder nor an address as http://127.0.0.1:8080; for an endpoint of that name "
-            "add --on sagemaker"
+            f"{one_line(target)!r} is neither a folder nor an address such as http://127.0.0.1:8080; to try an endpoint "
+            "of that name, add --on sagemaker"
         )
     return _try_url(options, target)
 
 
 def artifact_in(folder: Path) -> Path:
-    """Return the artifact in a folder, which is the artifact itself or that of a run; raises ArtifactError without one."""
+    """Return the artifact in a folder, which is the folder of an artifact or of a run. Raises ArtifactError if it holds no artifact."""
     if folder.is_file():
         raise ArtifactError(
             f"{one_line(folder)} is a file; unpack the archive, and name the folder that holds model.json"
@@ -45,7 +45,7 @@ def artifact_in(folder: Path) -> Path:
         if (folder / place / "model.json").is_file():
             return folder / place
     raise ArtifactError(
-        f"{one_line(folder)} holds no model.json, neither itself nor in model/ or job/model/; name the folder of a run, or "
+        f"{one_line(folder)} holds no model.json, also not in model/ or job/model/; name the folder of a run, or "
         "the artifact that training wrote"
     )
 
@@ -53,7 +53,7 @@ def artifact_in(folder: Path) -> Path:
 def _try_artifact(options: Namespace, folder: Path) -> int:
     if options.artifact:
         raise ConfigError(
-            "--artifact belongs to an address or an endpoint; leave it out, the artifact is named already"
+            "--artifact is for an address or an endpoint; leave it out, because ARTIFACT already names the artifact"
         )
     artifact = artifact_in(folder)
     check(artifact)
@@ -74,14 +74,14 @@ def _try_url(options: Namespace, url: str) -> int:
 
 
 def _check_answers(url: str) -> None:
-    """Raise ConfigError for an address that cannot be one, and UserError where nobody answers at it."""
+    """Raise ConfigError if `url` is not an address, and UserError if no server answers at it."""
     try:
         whole = address(url).removesuffix("/invocations")
     except ConfigError:
         raise ConfigError(f"{url!r} is not a server's address; write it as in http://127.0.0.1:8080") from None
     try:
         urllib.request.urlopen(f"{whole}/ping", timeout=SECONDS).close()
-    except urllib.error.HTTPError as error:  # it is there: another kind of server, or one that still loads its model
+    except urllib.error.HTTPError as error:  # a server answers: it is of another kind, or still loads its model
         error.close()
     except (OSError, ValueError) as error:
         raise UserError(

@@ -1,4 +1,4 @@
-"""`byoc try NAME --on sagemaker`: photos go to an endpoint. The keys of the account stay in this process."""
+"""`byoc try NAME --on sagemaker`: photos go to an endpoint. The account's credentials never leave this process."""
 
 import time
 from argparse import Namespace
@@ -19,15 +19,18 @@ SERVICES = ("sagemaker-runtime", "sagemaker", "s3")
 
 
 class Endpoint:
-    """An endpoint that answers the page's photos. It does not say where its time went."""
+    """An endpoint that answers the page's photos. Its answers do not say how the time was spent."""
 
     def __init__(self, session: Session, target: Target) -> None:
         for service in SERVICES:
-            session.client(service)  # made here, since two threads may not make clients at a time
+            session.client(service)  # made here, because two threads may not make clients at the same time
         self._client = Client(session, target)
 
     def __call__(self, photo: Path) -> Answer:
-        """Return the endpoint's answer to a photo; raises PhotoError if the photo is not usable, UserError, and AwsError."""
+        """Return the endpoint's answer to a photo.
+
+        Raises PhotoError if the photo is not usable, and UserError or AwsError for other problems.
+        """
         started = time.perf_counter()
         best = ask_for_page(photo, self._client, photo)
         return answer(best, time.perf_counter() - started)

@@ -1,4 +1,4 @@
-"""What all kinds of `byoc try` share: the page's extras from the command line, its server, and what is printed of it."""
+"""The common parts of all kinds of `byoc try`: the page's extras from the command line, its server, and the printed lines."""
 
 import contextlib
 import ipaddress
@@ -27,13 +27,13 @@ NO_KEEP = "To keep photos that are named wrongly, start byoc try with --keep and
 
 @dataclass(frozen=True, kw_only=True)
 class Extras:
-    """What the command line adds to the page."""
+    """The parts of the page that the command line adds."""
 
     looker: Looker | None
     kept: Kept | None
 
     def page(self, *, title: str, ask: Ask, at_a_time: int) -> TryPage:
-        """Return the page for whoever answers the photos."""
+        """Return the page; `ask` answers its photos."""
         return TryPage(
             title=title,
             ask=ask,
@@ -46,14 +46,14 @@ class Extras:
 
 
 def check_place(options: Namespace) -> None:
-    """Raise ConfigError where the page cannot be served at the address that the options name."""
+    """Raise ConfigError if the page cannot be served at the address that the options name."""
     if not 0 <= options.port <= 65535:
         raise ConfigError(f"--port is {options.port}; it must lie between 0 and 65535")
     try:
         host = ipaddress.ip_address(options.host)
     except ValueError:
         raise ConfigError(
-            f"--host is {options.host!r}; write an address of this machine as in 192.168.1.5, or 0.0.0.0 for all of them"
+            f"--host is {options.host!r}; write an address of this machine, as in 192.168.1.5, or 0.0.0.0 for all its addresses"
         ) from None
     with socket.socket(socket.AF_INET6 if host.version == 6 else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,7 +67,7 @@ def check_place(options: Namespace) -> None:
 
 @contextlib.contextmanager
 def prepared(options: Namespace, artifact: Path | None) -> Iterator[Extras]:
-    """Make the folder of --keep, and run the program that computes where the model looked while the block lasts."""
+    """Make the folder of --keep. Inside the block, a program runs that computes where the model looked."""
     if options.keep:
         options.keep.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -93,7 +93,7 @@ def show(options: Namespace, page: TryPage) -> None:
         print("Ctrl-C ends it", flush=True)
         if not ipaddress.ip_address(options.host).is_loopback:
             print(
-                "byoc: note: whoever in your network has this address can use the page, and nothing is encrypted",
+                "byoc: note: everybody in your network who has this address can use the page, and nothing is encrypted",
                 file=sys.stderr,
             )
         if options.open and not webbrowser.open(url):
@@ -102,11 +102,12 @@ def show(options: Namespace, page: TryPage) -> None:
 
 
 def _name(host: str) -> str:
-    """Return how a browser writes an address; for all addresses of this machine the one that its network uses."""
+    """Return an address as browsers write it. For 0.0.0.0, return the address of this machine in its network."""
     address = ipaddress.ip_address(host)
     if address.is_unspecified:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
-            probe.connect(("192.0.2.1", 9))  # sends nothing; the system chooses the address that it would send from
+            # connect() sends nothing here. The system only chooses the address to send from.
+            probe.connect(("192.0.2.1", 9))
             return str(probe.getsockname()[0])
         return "127.0.0.1"
     return f"[{host}]" if address.version == 6 else host

@@ -1,4 +1,4 @@
-"""A serving program that answers the page's photos, and says by /metrics where the time went."""
+"""A serving program that answers the page's photos. Its /metrics show how the time of each request was spent."""
 
 import contextlib
 import threading
@@ -13,23 +13,23 @@ from classifier.names import one_line
 from launch.predict import Rankings, address, predict
 from reports.try_page.answer import Answer, Label, Parts
 
-ALL = 10_000  # labels; the most that a server lists, so that every class can be chosen
-SECONDS = 10  # for /metrics
+ALL = 10_000  # the most labels in an answer; all that a server lists, so that the user can choose every class
+SECONDS = 10  # seconds to wait for /metrics
 PARTS = ("decode", "model", "queue")
-UNUSABLE = "422 the body is not a usable photo: "  # with which serve/worker.py begins its sentence about a photo
+UNUSABLE = "422 the body is not a usable photo: "  # the beginning of serve/worker.py's message about a photo that is not usable
 
 
 class TimedServer:
-    """Asks a server about one photo at a time, so that what its metrics add up to in between belongs to that photo."""
+    """Sends one photo at a time to a server. The growth of the server's metrics between two requests then belongs to one photo."""
 
     def __init__(self, url: str) -> None:
         self._url, self._lock = url, threading.Lock()
         self._before = self._totals()
 
     def __call__(self, photo: Path) -> Answer:
-        """Return the server's answer to a photo; raises PhotoError if the photo is not usable.
+        """Return the server's answer to a photo. Raises PhotoError if the photo is not usable.
 
-        Raises UserError with any other sentence of the server, or where nobody answers.
+        Raises UserError with any other message of the server, or if no server answers.
         """
         with self._lock:
             started = time.perf_counter()
@@ -41,7 +41,7 @@ class TimedServer:
             return answer(best, seconds, _parts(before, self._before))
 
     def _totals(self) -> dict[str, float]:
-        """Return what the server's metrics add up to; nothing where it is another kind of server."""
+        """Return the totals in the server's metrics. They are empty for another kind of server."""
         totals: dict[str, float] = {}
         with contextlib.suppress(OSError, ValueError):
             url = address(self._url).removesuffix("/invocations") + "/metrics"
@@ -54,9 +54,10 @@ class TimedServer:
 
 
 def ask_for_page(photo: Path, ask: Callable[..., Rankings], *arguments: Any, **options: Any) -> Rankings:
-    """Call a function of `byoc predict`; of its UserError, take away the photo's path, which means nothing to the page.
+    """Call a function of `byoc predict`. Remove the photo's path from the text of its UserError, because the path means nothing on the
+    page.
 
-    Raises PhotoError with the reason alone if the server says that the photo is not usable.
+    Raises PhotoError with the bare reason if the server answers that the photo is not usable.
     """
     try:
         return ask(*arguments, **options)
@@ -74,7 +75,7 @@ def answer(rankings: Rankings, seconds: float, parts: Parts | None = None) -> An
 
 
 def _parts(before: dict[str, float], after: dict[str, float]) -> Parts | None:
-    """Return the parts of the one request between two looks at the metrics; None where others came in between."""
+    """Return how the time of one request was spent, from the totals before and after it. None if other requests came in between."""
     count = "byoc_request_seconds_count"
     if after.get(count, 0) - before.get(count, 0) != 1:
         return None

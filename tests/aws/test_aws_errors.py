@@ -22,7 +22,7 @@ REFUSALS = [
         "sagemaker:CreateTrainingJob action",
         "you lack the permission sagemaker:CreateTrainingJob on "
         "arn:aws:sagemaker:us-east-1:123456789012:training-job/x; ask for it to be added to your permissions; `byoc "
-        "setup policy` writes everything that byoc needs",
+        "setup policy` writes all permissions that byoc needs",
     ),
     (
         "AccessDeniedException",
@@ -43,8 +43,8 @@ REFUSALS = [
         "your quota for ml.p3.2xlarge for training job usage is 0; ask for more in the console: Service Quotas, AWS services, "
         "Amazon SageMaker, 'ml.p3.2xlarge for training job usage', or use another instance type",
     ),
-    ("ValidationException", "Invalid\n  value.", "AWS refuses it, ValidationException: Invalid value"),
-    ("ThrottlingException", "Rate exceeded", "this account sends more requests than AWS answers (Throttling)"),
+    ("ValidationException", "Invalid\n  value.", "AWS refuses the request, ValidationException: Invalid value"),
+    ("ThrottlingException", "Rate exceeded", "AWS limits this account's requests (Throttling)"),
     ("ResourceNotFound", "Requested resource not found.", "it does not exist (Requested resource not found)"),
     (
         "ResourceInUse",
@@ -53,7 +53,7 @@ REFUSALS = [
     ),
     ("InternalFailure", "", "AWS failed (InternalFailure); try again in a minute"),
     ("NoSuchBucket", "The specified bucket does not exist", "the bucket does not exist; correct --bucket"),
-    ("Odd", "", "AWS refuses it, Odd"),
+    ("Odd", "", "AWS refuses the request, Odd"),
 ]
 
 
@@ -118,7 +118,7 @@ def test_credentials_that_are_not_there_have_their_own_status(error: BotoCoreErr
     [
         (
             problems.EndpointConnectionError(endpoint_url="https://api.sagemaker.eu-centrl-1.amazonaws.com/"),
-            "SageMaker has no region eu-centrl-1 that is known here; correct --region, or region in byoc.toml",
+            "this version of boto3 knows no SageMaker in region eu-centrl-1; correct --region, or region in byoc.toml",
         ),
         (
             problems.EndpointConnectionError(endpoint_url="https://api.sagemaker.eu-central-1.amazonaws.com/"),

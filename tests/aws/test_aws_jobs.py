@@ -117,11 +117,14 @@ def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver
     assert "the model m was deleted" in driver.run("jobs", "--leftovers").stdout
     sagemaker.delete_endpoint_config(EndpointConfigName="c")
     [lost] = driver.json("jobs", "--leftovers")
-    assert "the configuration c was deleted, and AWS can no longer repair it" in lost["what"] and lost["hour"] is None
-    assert "is not stopped but deleted: byoc delete e" in driver.run("stop", "e", status=1).stderr
+    assert (
+        "the configuration c was deleted, so AWS can no longer repair the endpoint" in lost["what"]
+        and lost["hour"] is None
+    )
+    assert "is an endpoint, which can only be deleted: byoc delete e" in driver.run("stop", "e", status=1).stderr
     sagemaker.delete_endpoint(EndpointName="e")
     sagemaker.get_waiter("endpoint_deleted").wait(EndpointName="e", WaiterConfig={"Delay": 1})
 
 
 def test_another_region_is_another_account(driver: Driver) -> None:
-    assert driver.run("jobs", "--region", "eu-central-1").stdout == "nothing runs and nothing ran in this region\n"
+    assert driver.run("jobs", "--region", "eu-central-1").stdout == "there are no jobs or endpoints in this region\n"

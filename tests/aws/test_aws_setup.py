@@ -80,7 +80,7 @@ def test_without_a_byoc_toml_the_check_says_so(folder: Path) -> None:
     assert rows[0] == {
         "name": "byoc.toml",
         "state": "failed",
-        "text": "neither this folder nor one above it has one; byoc init writes it",
+        "text": "neither this folder nor a folder above it holds byoc.toml; byoc init writes it",
     }
 
 
@@ -119,7 +119,7 @@ def test_init_writes_what_the_options_and_the_configuration_say(
 def test_init_never_overwrites(folder: Path) -> None:
     (folder / "byoc.toml").write_text('region = "eu-west-1"\n')
     done = byoc("init", *HERE)
-    assert done.returncode == 1 and "exists and is left as it is" in done.stderr
+    assert done.returncode == 1 and "already exists; edit it" in done.stderr
     assert (folder / "byoc.toml").read_text() == 'region = "eu-west-1"\n'
 
 
@@ -159,7 +159,7 @@ def test_init_refuses_a_value_that_could_not_be_read_back(folder: Path) -> None:
 
 def test_setup_makes_nothing_unasked(account: Path, s3: Any, iam: Any) -> None:
     done = byoc("setup", "create", *HERE, "--bucket", "unasked", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "there is no terminal to ask at; pass --yes" in done.stderr
+    assert done.returncode == 1 and "byoc cannot ask without a terminal; pass --yes" in done.stderr
     done = byoc("setup", "create", *HERE, "--bucket", "unasked", "--dry-run", "--json")
     plan = json.loads(done.stdout)
     assert [entry["operation"] for entry in plan["requests"]] == [
@@ -207,7 +207,7 @@ def test_setup_makes_a_closed_bucket_and_a_role_for_sagemaker_and_takes_them_bac
     assert account_settings.load(Namespace()).role == "" and account_settings.load(Namespace()).bucket == bucket
     s3.delete_object(Bucket=bucket, Key="photo.jpg")
     done = byoc("setup", "remove", stdin=subprocess.DEVNULL)
-    assert done.returncode == 1 and "there is no terminal to ask at" in done.stderr
+    assert done.returncode == 1 and "byoc cannot ask without a terminal" in done.stderr
     done = byoc("setup", "remove", "--yes", "--json")
     assert json.loads(done.stdout)["bucket"] == bucket
     assert bucket not in [entry["Name"] for entry in s3.list_buckets()["Buckets"]]
@@ -300,7 +300,7 @@ def test_the_check_names_the_permission_that_is_missing_to_know(
     settings = Settings(region="us-east-1", role="half-known", bucket="half-known", train_image=uri, serve_image=uri)
     rows = {row.name: row for row in check.check(settings)}
     assert rows["bucket"].state == "ok"
-    assert rows["role"].state == "unverified" and "iam:GetRole is missing to know" in rows["role"].text
+    assert rows["role"].state == "unverified" and "without the permission iam:GetRole" in rows["role"].text
     assert rows["train image"].state == "unverified" and "ecr:DescribeImages" in rows["train image"].text
     assert rows["quota"].state == "unverified" and "servicequotas:ListServiceQuotas" in rows["quota"].text
 

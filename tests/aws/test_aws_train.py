@@ -100,7 +100,7 @@ def test_a_dry_run_needs_no_account_and_says_what_is_missing(tmp_path: Path, sam
         (("--instance", "ml.x9.tiny"), "ml.x9.tiny"),
         (("--instance", "ml.m5.large,ml.m5.xlarge", "--spot"), "spot"),
         (("--max-wait", "9"), "--max-wait is for spot"),
-        (("--spot", "--keep-alive", "60"), "--keep-alive is not for spot"),
+        (("--spot", "--keep-alive", "60"), "spot instances cannot be kept with --keep-alive"),
         (("--env", "A"), "must read NAME=VALUE"),
         (("--override", 'CreateTrainingJob.TrainingJobName="x"'), "set by --name"),
         (("--override", "CreateTrainingJob.RetryStrateg={}"), "did you mean RetryStrategy"),
@@ -252,9 +252,9 @@ def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anythin
     for more in ((), ("--dry-run",)):
         done = driver.run(*TRAIN, "--resume", halted, "--set", "hidden=64,32", *more, status=1)
         assert done.stderr == (
-            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and this one would with lr 0.003, hidden 64,32; "
+            "byoc: --resume halted: the job trained with lr 0.25, hidden none, and the new job would train with lr 0.003, hidden 64,32; "
             "training continues a checkpoint only with the same hyperparameters: pass --set lr=0.25 --set hidden=none, "
-            "or leave --resume out to begin from the start\n"
+            "or leave --resume out to train from the start\n"
         )
     assert names(driver) == before
 
@@ -277,7 +277,7 @@ def test_several_channels_carry_piped_splits(driver: Driver) -> None:
 
 def test_detach_says_how_to_come_back_and_how_to_stop(driver: Driver) -> None:
     output = driver.run(*TRAIN, "--name", "away", "--detach").stdout
-    assert output.splitlines()[-2:] == ["come back to it: byoc logs away --follow", "stop it: byoc stop away"]
+    assert output.splitlines()[-2:] == ["follow it again: byoc logs away --follow", "stop it: byoc stop away"]
     assert driver.json("logs", "away", "--follow")["status"] == "Completed"
 
 
@@ -314,7 +314,7 @@ def test_a_network_that_is_cut_for_long_is_reported_and_waited_for(driver: Drive
     with driver.through() as way, driver.running(*TRAIN, "--name", "cut-long", "--env", "DO=wait") as process:
         read_until(process, "waiting")
         way.cut = 1_000_000
-        read_until(process, "it is tried again")
+        read_until(process, "byoc tries again")
         way.cut = 0
         driver.run("stop", "cut-long", "--detach")
         read_until(process, "AWS answers again")

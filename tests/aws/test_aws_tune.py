@@ -100,7 +100,7 @@ def test_a_search_of_other_hyperparameters_is_not_compared(driver: Driver) -> No
         (("--set", "lr=1", "--set", "batch-size=1", "--set", "epochs=1"), "all have fixed values"),
         (("--warm-start", "nobody"), "there is no such tuning job"),
         (("--name", "a-name-that-is-longer-than-aws-has-it"), "32"),
-        (("--out", "here"), "--out is for train"),
+        (("--out", "here"), "pass --out to byoc train instead"),
         (("--override", "CreateTrainingJob.RetryStrategy={}"), "this verb does not send CreateTrainingJob"),
         (("--resume", "x"), "unrecognized"),
     ],
@@ -155,7 +155,7 @@ def test_ctrl_c_leaves_the_search_running_until_it_is_stopped(driver: Driver) ->
         process.send_signal(signal.SIGINT)
         said = read_until(process, "stop it: byoc stop left")
         assert process.wait(60) == 130
-    assert "tuning job left goes on in us-east-1 and costs money until it ends" in said
+    assert "tuning job left keeps running in us-east-1 and costs money until it ends" in said
     assert driver.json("stop", "left")[0]["state"] == "Stopped"
 
 

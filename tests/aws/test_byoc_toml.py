@@ -103,7 +103,10 @@ def test_each_setting_has_a_variable(folder: Path, monkeypatch: pytest.MonkeyPat
         ('train_image = "a"', r"train_image = 'a' is not known; did you mean train in \[images\]\?"),
         ('[instance]\ntrain = ["ml.m5.large"]', r"did you mean instances\?"),
         ('[images]\nrole = "r"', r"images.role = 'r' is not known; write role above the first \[table\]"),
-        ("xyz = 1", r"xyz = 1 is not known; known are bucket, images, instances, keys, limits, network, prefix"),
+        (
+            "xyz = 1",
+            r"xyz = 1 is not known; the known keys are bucket, images, instances, keys, limits, network, prefix",
+        ),
         ("region = 3", r"byoc.toml: region is 3; it must be a region, as in 'eu-central-1'"),
         ('region = "Frankfurt"', r"region is 'Frankfurt'; it must be a region"),
         ('bucket = "s3://photos"', r"bucket is 's3://photos'; it must be a bucket's name: .* without s3://"),

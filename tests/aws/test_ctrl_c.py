@@ -122,7 +122,7 @@ def test_after_ctrl_c_during_the_first_prediction_byoc_says_that_the_endpoint_co
         read_until(process, "InService")
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
-        read_until(process, "endpoint slow goes on in us-east-1 and costs money until it is deleted")
+        read_until(process, "endpoint slow keeps running in us-east-1 and costs money until it is deleted")
         read_until(process, "delete it: byoc delete slow")
         assert process.wait(60) == 130
     driver.run("delete", "slow", "--yes")
@@ -159,7 +159,7 @@ def test_ctrl_c_while_the_sdk_sends_a_job_waits_for_its_answer_and_reports_it(
 ) -> None:
     name = f"sdk-{verb[0]}"
     said = stopped(driver, operation, *verb, "--sender", "sdk", "--name", name, "--env", "DO=wait")
-    assert f"come back to it: byoc logs {name} --follow\nstop it: byoc stop {name}\n" in said
+    assert f"follow it again: byoc logs {name} --follow\nstop it: byoc stop {name}\n" in said
     driver.run("stop", name)
 
 
@@ -192,7 +192,7 @@ def test_ctrl_c_while_the_sdk_sends_a_transform_job_reports_it_and_its_model(dri
 def told(driver: Driver, operation: str, name: str, said: str) -> None:
     """Fail unless byoc reports an endpoint that was made, and leaves nothing behind if it was not made."""
     if operation == "CreateEndpoint":
-        assert f"come back to it: byoc logs {name} --follow\ndelete it: byoc delete {name}\n" in said
+        assert f"follow it again: byoc logs {name} --follow\ndelete it: byoc delete {name}\n" in said
         driver.run("delete", name, "--yes")
     else:
         assert "byoc: stopped" in said

@@ -74,7 +74,7 @@ def test_an_update_takes_overrides_of_its_own(hosted: Hosted) -> None:
     assert update["RetainAllVariantProperties"] is True
     assert update["ExcludeRetainedVariantProperties"] == [{"VariantPropertyType": "DataCaptureConfig"}]
     hosted.byoc("deploy", hosted.model("second"), "--endpoint", "new", "--override", policy, "--dry-run", status=1)
-    assert "nothing here sends UpdateEndpoint; what is sent is CreateModel, " in hosted.errors
+    assert "this command does not send UpdateEndpoint; it sends CreateModel, " in hosted.errors
 
 
 def test_a_cuda_image_on_a_gpu_gets_the_ami_with_its_driver(hosted: Hosted, folder: Path) -> None:
@@ -288,4 +288,4 @@ def test_another_kind_of_an_endpoint_is_refused(hosted: Hosted) -> None:
     hosted.byoc("deploy", hosted.model("first"), "--endpoint", "fixed", "--serverless", "--yes", status=1)
     assert "is real-time and cannot become serverless" in hosted.errors
     hosted.byoc("deploy", "--endpoint", "fixed", "--yes", status=1)
-    assert "name a MODEL, or what is to change" in hosted.errors
+    assert "name a MODEL, or pass --autoscale" in hosted.errors

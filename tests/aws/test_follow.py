@@ -62,7 +62,7 @@ def test_a_stopped_job_says_where_its_model_is(driver: Driver) -> None:
         read_until(process, "waiting")
         assert "halted stops" in driver.run("stop", "halted", "--detach").stdout
         read_until(process, "training job halted was stopped")
-        assert f"s3://{BUCKET}/output/halted/output/model.tar.gz" in read_until(process, "model that it had")
+        assert f"s3://{BUCKET}/output/halted/output/model.tar.gz" in read_until(process, "model so far")
         assert process.wait(60) == 1
 
 
@@ -83,8 +83,8 @@ def test_a_user_who_stops_following_learns_that_the_job_goes_on(
         process.send_signal(number)
         said = read_until(process, "stop it")
         assert process.wait(60) == status
-    assert f"training job {name} goes on in us-east-1 and costs money until it ends" in said
-    assert f"come back to it: byoc logs {name} --follow\nstop it: byoc stop {name}\n" in said
+    assert f"training job {name} keeps running in us-east-1 and costs money until it ends" in said
+    assert f"follow it again: byoc logs {name} --follow\nstop it: byoc stop {name}\n" in said
     assert driver.describe(name)["TrainingJobStatus"] == "InProgress"
     driver.run("stop", name)
     assert driver.describe(name)["TrainingJobStatus"] == "Stopped"
@@ -107,7 +107,7 @@ def test_expired_credentials_end_it_with_their_own_status_and_the_job_goes_on(dr
         driver.fault("expired-token", "DescribeTrainingJob")
         said = read_until(process, "stop it")
         assert process.wait(60) == 3
-    assert "expired" in said and "goes on in us-east-1 and costs money" in said
+    assert "expired" in said and "keeps running in us-east-1 and costs money" in said
     driver.run("stop", name)
 
 

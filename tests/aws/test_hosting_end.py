@@ -94,7 +94,7 @@ def test_delete_expired_takes_what_is_over_its_time(hosted: Hosted) -> None:
     assert "its life ended at" in told["endpoint short"] and "its life" not in told["endpoint longer"]
     hosted.byoc("delete", "--expired", "--yes")
     assert left(hosted, "short") == [] and left(hosted, "longer")
-    assert "is over its time" in hosted.byoc("delete", "--expired", "--yes")
+    assert "has reached the end of its life" in hosted.byoc("delete", "--expired", "--yes")
     hosted.byoc("delete", "longer", "--yes")
 
 

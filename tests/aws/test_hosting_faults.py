@@ -43,7 +43,7 @@ def test_an_endpoint_that_never_gets_healthy_is_given_up(hosted: Hosted) -> None
         update.until_answering(hosted.session, "stuck", 1.0)
     text = str(caught.value)
     assert "is still Creating after 1 s" in text and "serving" in text
-    assert "goes on" in text and "byoc delete stuck" in text
+    assert "keeps running" in text and "byoc delete stuck" in text
 
 
 def lines(logs: Any, group: str) -> list[str]:
@@ -116,7 +116,7 @@ def test_ctrl_c_while_it_starts_says_that_it_goes_on(hosted: Hosted) -> None:
     told = process.stdout.read()
     assert process.wait() == 130, (lines, told)
     process.stdout.close()
-    assert "endpoint detached goes on in us-east-1 and costs money" in told
+    assert "endpoint detached keeps running in us-east-1 and costs money" in told
     assert "byoc logs detached --follow" in told and "byoc delete detached" in told
     assert "byoc deploy --endpoint detached --autoscale 1:2" in told
     assert hosted.describe("detached")["EndpointStatus"] == "Creating"

@@ -25,7 +25,7 @@ def test_a_notebooks_settings_win_over_byoc_toml_and_are_checked(folder: Path) -
     found = launch.session(bucket="mine", serve_types=("ml.m5.xlarge",)).settings
     assert (found.region, found.bucket, found.serve_types) == ("eu-west-1", "mine", ("ml.m5.xlarge",))
     assert found.file == folder / "byoc.toml"
-    with pytest.raises(ConfigError, match="there is no setting buckets; they are profile, region, "):
+    with pytest.raises(ConfigError, match="there is no setting buckets; the settings are profile, region, "):
         launch.session(buckets="mine")
     with pytest.raises(ConfigError, match="bucket is 's3://mine'; it must be a bucket's name"):
         launch.session(bucket="s3://mine")

@@ -41,7 +41,7 @@ def test_a_place_in_a_list_is_a_number() -> None:
     assert found["ProductionVariants"][0]["RoutingConfig"] == {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
     assert found["ProductionVariants"][0]["ModelName"] == "dogs-1"
     beyond = overrides.parse(["CreateEndpointConfig.ProductionVariants.1.EnableSSMAccess=true"])
-    with pytest.raises(ConfigError, match="the request has 1 there, and 1 is not a place among them"):
+    with pytest.raises(ConfigError, match="the list has 1 entries, so the index 1 does not exist"):
         calls(changed(HOSTING, overrides=beyond))
 
 
@@ -65,7 +65,7 @@ def test_null_inside_an_object_removes_a_member() -> None:
         ("CreateTrainingJob.EnableNetworkIsolation.Yes=1", "is a boolean, which has no members"),
         (
             "CreateTrainingJob.InputDataConfig.train.ContentType=1",
-            "is a list; write a place, as in CreateTrainingJob.Input",
+            "is a list; write an index, as in CreateTrainingJob.Input",
         ),
         (
             "CreateTrainingJob.OutputDataConfig.KmsKeyId=alias/a",

@@ -58,7 +58,7 @@ def test_each_verb_works_on_its_policy_and_each_action_is_needed(office: Office,
         assert office.asked()[action] is False, (action, printed)
         if not permissions[action].else_:
             # S3 answers 403 also for an answer that is not there yet.
-            assert "status 1" in printed and (action in printed or "let these keys of S3 be read" in printed), (
+            assert "status 1" in printed and (action in printed or "allow reading these keys of S3" in printed), (
                 action,
                 printed,
             )

@@ -122,8 +122,8 @@ def write(home: Path, **changes: Any) -> None:
 @pytest.mark.parametrize(
     "changes, text",
     [
-        ({"region": "us-east-1"}, "its prices are of us-east-1"),
-        ({"hours": {"training": {"ml.m5.large": -1}}}, "it has the price -1"),
+        ({"region": "us-east-1"}, "its prices are for us-east-1"),
+        ({"hours": {"training": {"ml.m5.large": -1}}}, "it contains the price -1"),
         ({"read": "yesterday"}, "yesterday"),
     ],
 )

@@ -63,11 +63,11 @@ def test_names_of_other_programs_and_underscores_become_ours() -> None:
         (("rate=0.1:0.2",), (), {}, "no hyperparameter rate"),
         (("optimizer=1:2",), (), {}, "optimizer is not a number"),
         (("momentum=0:0.9:log",), (), {}, "numbers above 0"),
-        (("epochs=1:9:reverse-log",), (), {}, "no whole ones"),
+        (("epochs=1:9:reverse-log",), (), {}, "does not take whole numbers"),
         ((), ("batch-size=64",), {}, "two values or more"),
         ((), ("batch-size=64,64",), {}, "twice"),
         ((), ("optimizer=adam,lion",), {}, "lion"),
-        (("lr=0.1:0.2",), ("lr=0.1,0.2",), {}, "lr is to be varied twice"),
+        (("lr=0.1:0.2",), ("lr=0.1,0.2",), {}, "lr is varied twice"),
         (("lr=0.1:0.2",), (), {"lr": "0.1"}, "--set gives it a value"),
     ],
 )
@@ -129,7 +129,11 @@ MORE = {f"n{number}": str(number) for number in range(6)}
     "wanted, earlier, text",
     [
         (search(), parent(search(), "InProgress"), "wait for its end, or stop it with byoc stop old"),
-        (search(), parent(search(objective="validation:loss", maximize=False)), "its objective is validation:loss"),
+        (
+            search(),
+            parent(search(objective="validation:loss", maximize=False)),
+            "the parent's objective is validation:loss",
+        ),
         (search(), parent(search(hyperparameters={})), "the numbers must be equal .epochs."),
         (search((Range(name="lr", values=("1", "2")),)), parent(search()), "was a range of numbers, and is a choice"),
         (

@@ -53,7 +53,7 @@ def test_an_endpoints_requests_errors_and_latency_are_those_of_cloudwatch(driver
     assert {chart["title"] for chart in section["charts"]} >= {"Invocations and errors", "Latency by part, p99"}
     missing = " ".join(section["missing"])
     assert "no CPUUtilization" in missing, "the local CloudWatch has none"
-    assert "Scaling events are not known" in missing
+    assert "Scaling events are unknown" in missing
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_since_narrows_the_time(driver: Driver) -> None:
 
 def test_an_endpoint_that_is_not_there_is_refused(driver: Driver) -> None:
     said = driver.run("report", "--endpoint", "cats", status=1).stderr
-    assert "there is no endpoint cats in us-east-1; byoc endpoints lists those that are" in said
+    assert "there is no endpoint cats in us-east-1; byoc endpoints lists the endpoints" in said
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_without_a_price_no_cost_is_guessed(driver: Driver) -> None:
         _, facts = reported(driver, "unpriced")
     finally:
         prices.write_text(kept)
-    assert dict(section(facts, "job")["facts"])["Cost"].startswith("not known: there is no price")
+    assert dict(section(facts, "job")["facts"])["Cost"].startswith("unknown: there is no price")
 
 
 def test_what_an_idle_gpu_of_a_job_cost_is_said_in_money_where_a_price_is_known(driver: Driver, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_tuning_job_is_reported_with_all_its_training_jobs(driver: Driver) -> 
 
 def test_a_name_that_nobody_knows_is_refused_with_where_it_was_looked_for(driver: Driver) -> None:
     said = driver.run("report", "nobody", status=1).stderr
-    assert "no file and no folder here, and no training job or tuning job in us-east-1, is called nobody" in said
+    assert "nobody is neither a file nor a folder here, nor a training or tuning job in us-east-1" in said
 
 
 def test_a_folder_goes_before_a_job_of_the_same_name(driver: Driver) -> None:
@@ -180,7 +180,7 @@ def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: P
         }
         driver.emulator.client("sagemaker").create_training_job(**request)
         with driver.running("report", "live", "--follow") as process:
-            url = read_until(process, "is renewed").split()[4]
+            url = read_until(process, "is kept up to date").split()[4]
             renewed(url, "The training job is InProgress")
             (gate / "1").touch()
             renewed(url, "Training: from 1 to 1, best 1 in epoch training 1")

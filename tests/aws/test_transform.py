@@ -53,7 +53,7 @@ def test_a_prefix_is_answered_into_a_prefix_by_a_model_that_is_there(hosted: Hos
     override = "CreateModel.EnableNetworkIsolation=true"
     hosted.byoc(*arguments, "--override", override, status=1)
     assert hosted.errors == (
-        "byoc: --override CreateModel: nothing here sends CreateModel; what is sent is CreateTransformJob\n"
+        "byoc: --override CreateModel: this command does not send CreateModel; it sends CreateTransformJob\n"
     )
     detached = hosted.byoc(*arguments, "--detach")
     assert "byoc logs transform-" in detached and "--follow" in detached

@@ -126,7 +126,7 @@ def test_if_the_etag_does_not_decide_the_sha256_does(session: Session, s3: Any, 
     [
         (os.fsdecode(b"caf\xe9.jpg"), r"caf\\udce9.jpg has a name that is not valid UTF-8; rename it"),
         ("a\nb.jpg", r"a\\nb.jpg has control characters in its name; rename it"),
-        (f"{'d' * 250}/" * 4 + "e" * 30, "has a name of 1042 bytes, of which S3 takes 1024; rename it"),
+        (f"{'d' * 250}/" * 4 + "e" * 30, "has a name of 1042 bytes; S3 accepts at most 1024; rename it"),
     ],
     ids=["latin", "newline", "long"],
 )
@@ -161,7 +161,7 @@ def test_the_command_checks_uploads_and_names_other_objects_in_s3(
 
     s3.put_object(Bucket=bucket, Key=f"byoc/data/{tiny.name}/train/old.jpg", Body=b"old")
     done = byoc("data", "upload", tiny, *where)
-    assert "0 sent" in done.stdout and "note: 1 objects are there that the folder does not hold" in done.stdout
+    assert "0 sent" in done.stdout and "note: 1 objects in S3 are not in the folder" in done.stdout
     assert "training can start" not in done.stdout  # what is in S3 was checked before
     assert len(keys(s3, bucket)) == told["files"] + 1
 
@@ -310,7 +310,7 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
         take_back(emulator)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "the same command goes on" in said and "Traceback" not in said
+    assert "run the same command again" in said and "Traceback" not in said
     there = len(keys(s3, bucket))
     assert 20 <= there < 300
     done = upload(session, folder, f"s3://{bucket}/x")

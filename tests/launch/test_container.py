@@ -31,7 +31,11 @@ def test_images_json_names_the_image_that_was_pushed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "is missing; ./build_and_push.sh writes it"), ("{", "holds no training image"), ('{"serve": {}}', "train")],
+    [
+        (None, "is missing; push the images with ./build_and_push.sh"),
+        ("{", "holds no training image"),
+        ('{"serve": {}}', "train"),
+    ],
 )
 def test_an_images_json_without_a_training_image_is_refused_with_a_sentence(
     tmp_path: Path, text: str | None, message: str

@@ -104,7 +104,7 @@ def test_a_program_gets_its_hyperparameters_threads_and_cache_and_a_quiet_one_pr
 
 def test_without_scikit_image_the_samples_name_the_other_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="scikit-image, which is not installed; run make setup, or give --data DIR"):
+    with pytest.raises(ConfigError, match="scikit-image, which is not installed; run make setup, or pass --data DIR"):
         write_samples(tmp_path)
 
 

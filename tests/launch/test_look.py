@@ -49,7 +49,7 @@ def test_a_photo_that_was_moved_or_removed_since_is_not_listed_again(tiny: Path,
     (tiny / "train" / "brick" / "001.jpg").unlink()
     found = looked(run, tiny)
     assert [Path(one.path).name for one in found.mislabelled] == ["002.jpg"] and found.changed == 2
-    assert "2 more were listed then, and are gone or have another label now" in found.lines()
+    assert "2 more were listed in the records, but are gone or have another label now" in found.lines()
 
 
 def test_channels_of_their_own_and_class_folders_alone_are_found_too(tiny: Path, tmp_path: Path) -> None:
@@ -71,9 +71,9 @@ def test_what_holds_no_such_records_is_refused_with_the_reason(tiny: Path, tmp_p
     (tmp_path / "nothing").mkdir()
     with pytest.raises(DataError, match="holds no records of a run"):
         looked(tmp_path / "nothing", tiny)
-    with pytest.raises(DataError, match="say nothing of single photos"):
+    with pytest.raises(DataError, match="hold no findings about single photos"):
         looked(write_records(tmp_path / "old", healthy()), tiny)
-    with pytest.raises(DataError, match="say nothing of single photos"):
+    with pytest.raises(DataError, match="hold no findings about single photos"):
         looked(write_records(tmp_path / "damaged", [*healthy(), record("mislabelled", photos=3)]), tiny)
 
 
@@ -88,5 +88,5 @@ def test_without_a_run_a_head_is_trained_on_the_features_that_are_kept(
     checked = byoc("data", "check", folder, "--look", "--backbone", LITE, "--feature-cache", feature_cache)
     assert checked.returncode == 0, checked.stderr
     lines = checked.stdout.splitlines()
-    assert lines[0].endswith("photos, by a head that was trained for it")
+    assert lines[0].endswith("photos, by a head that was trained for this check")
     assert lines[1].startswith(f"  {folder}/train/coffee/moved.jpg: labelled coffee, looks like brick")

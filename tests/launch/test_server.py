@@ -40,7 +40,7 @@ def test_of_what_the_server_said_the_last_sentence_is_reported(tmp_path: Path) -
 def test_a_server_that_ended_without_a_word_is_reported_with_its_status(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     process = ended(log, "kill -KILL $$")
-    with pytest.raises(UserError, match=re.escape("the server ended with status -9 and said nothing")):
+    with pytest.raises(UserError, match=re.escape("the server ended with status -9 and without a message")):
         _wait_until_ready(process, NOWHERE, log)
 
 

@@ -115,14 +115,14 @@ def test_what_cannot_be_tried_is_refused_with_one_sentence(
     (tmp_path / "empty").mkdir()
     (tmp_path / "model.tar.gz").touch()
     said = {
-        ("empty",): "empty holds no model.json, neither itself nor in model/ or job/model/; name the folder of a run",
+        ("empty",): "empty holds no model.json, also not in model/ or job/model/; name the folder of a run",
         ("model.tar.gz",): "model.tar.gz is a file; unpack the archive, and name the folder that holds model.json",
         (
             "dogs",
-        ): "'dogs' is neither a folder nor an address as http://127.0.0.1:8080; for an endpoint of that name add --on sag",
+        ): "'dogs' is neither a folder nor an address such as http://127.0.0.1:8080; to try an endpoint of that name, add --on sag",
         ("http://127.0.0.1:9",): "no server answers at http://127.0.0.1:9 (",
         ("http://127.0.0.1:abc",): "'http://127.0.0.1:abc' is not a server's address; write it as in",
-        ("empty", "--artifact", "empty"): "--artifact belongs to an address or an endpoint; leave it out",
+        ("empty", "--artifact", "empty"): "--artifact is for an address or an endpoint; leave it out",
         ("http://127.0.0.1:9", "--port", "65536"): "--port is 65536; it must lie between 0 and 65535",
         ("http://127.0.0.1:9", "--host", "home"): "--host is 'home'; write an address of this machine",
         ("http://127.0.0.1:9", "--host", "192.0.2.7"): "port 0 of 192.0.2.7 cannot be used: ",

@@ -158,7 +158,7 @@ def test_a_run_is_followed_from_its_first_record_to_its_end(tmp_path: Path) -> N
     folder.mkdir()
     process = started(folder, "--follow")
     try:
-        url = lines_of(process, "is renewed").split()[4]
+        url = lines_of(process, "is kept up to date").split()[4]
         assert "holds no records of a run" in get(url)[2].decode()
         path = write_records(folder, [job(), *course([2.0, 1.0], [2.1, 1.1])]) / "output" / "data" / "records.jsonl"
         assert "from 2 to 1, best 1 in epoch head 2" in renewed(url, "Loss by epoch")
@@ -182,7 +182,7 @@ def test_sigterm_ends_it_too_and_the_report_is_written(tmp_path: Path) -> None:
     folder = write_records(tmp_path / "run", healthy())
     process = started(folder, "--follow")
     try:
-        lines_of(process, "is renewed")
+        lines_of(process, "is kept up to date")
         process.send_signal(signal.SIGTERM)
         output = process.communicate(timeout=120)[0]
     finally:
@@ -201,7 +201,7 @@ def test_sigterm_ends_it_too_and_the_report_is_written(tmp_path: Path) -> None:
         (["no/such/folder"], "does not exist"),
         (["--endpoint", "http://127.0.0.1:9"], "byoc serve DIR"),
         (["--endpoint", "ftp://x"], "write a server's address"),
-        (["no-such-job"], "is no file and no folder here, and SageMaker cannot be asked for a job of that name"),
+        (["no-such-job"], "is not a file or a folder here, and SageMaker cannot be asked for a job of that name"),
     ],
 )
 def test_what_cannot_be_reported_is_refused_in_one_sentence(arguments: list[str], words: str, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_price_beside_two_runs_is_refused_in_one_sentence(tmp_path: Path) -> N
     folder = write(tmp_path, healthy())
     ran = byoc("report", folder, folder, "--price=1")
     assert ran.returncode == 1 and ran.stderr.startswith(
-        "byoc: two runs are compared without --endpoint, --follow and --price"
+        "byoc: a comparison of two runs takes no --endpoint, --follow or --price"
     )
 
 

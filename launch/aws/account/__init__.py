@@ -1,1 +1,1 @@
-"""What an account needs before the first job: byoc.toml, role, bucket, policy, photos in S3."""
+"""Prepares an account for the first job: byoc.toml, role, bucket, policy, and photos in S3."""

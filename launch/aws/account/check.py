@@ -1,6 +1,6 @@
 """`byoc setup --check`: lists what the account has, what it lacks, and what could not be checked.
 
-Each missing thing comes with its remedy, each unchecked one with the permission that the check needs.
+Each missing thing is shown with its remedy, and each unchecked thing with the permission that the check needs.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 
 State = Literal["ok", "unverified", "failed"]
-LATER = "a region and credentials are needed to know"
+LATER = "unknown without a region and credentials"
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,10 @@ class Row:
 
 
 def check(settings: Settings) -> list[Row]:
-    """Return a row for each thing, and create nothing. An error from AWS becomes the row's text and is not raised."""
+    """Check the account without creating anything, and return a row for each thing.
+
+    An error from AWS becomes a row's text and is not raised.
+    """
     rows = [_file(settings)]
     try:
         session = Session(settings)
@@ -71,7 +74,7 @@ def command(options: Namespace) -> int:
 def _file(settings: Settings) -> Row:
     if settings.file:
         return Row("byoc.toml", "ok", str(settings.file))
-    return Row("byoc.toml", "failed", "neither this folder nor one above it has one; byoc init writes it")
+    return Row("byoc.toml", "failed", "neither this folder nor a folder above it holds byoc.toml; byoc init writes it")
 
 
 def _local(settings: Settings) -> list[Row]:
@@ -79,10 +82,10 @@ def _local(settings: Settings) -> list[Row]:
     rows = [
         Row("bucket", "unverified", f"{settings.bucket}: {LATER}")
         if settings.bucket
-        else Row("bucket", "failed", "none is named; byoc setup create makes one"),
+        else Row("bucket", "failed", "no bucket is named; byoc setup create makes one"),
         Row("role", "unverified", f"{settings.role}: {LATER}")
         if settings.role
-        else Row("role", "failed", "none is named; byoc setup create makes one"),
+        else Row("role", "failed", "no role is named; byoc setup create makes one"),
     ]
     for kind in ("train", "serve"):
         found = _row(f"{kind} image", lambda kind=kind: image(settings, kind))  # type: ignore[misc]
@@ -100,19 +103,19 @@ def _row(name: str, look: Callable[[], str]) -> Row:
 def _bucket(session: Session) -> str:
     bucket = session.settings.bucket
     if not bucket:
-        raise AwsError("none is named; byoc setup create makes one")
+        raise AwsError("no bucket is named; byoc setup create makes one")
     buckets.check(session, bucket)
     return f"{bucket} in {session.region}"
 
 
 def _role(session: Session) -> Row:
     if not session.settings.role:
-        return Row("role", "failed", "none is named; byoc setup create makes one")
+        return Row("role", "failed", "no role is named; byoc setup create makes one")
     try:
         role = made.find_role(session)
     except AwsError as error:
         if error.code.startswith("AccessDenied"):
-            text = "the permission iam:GetRole is missing to know whether SageMaker can assume it"
+            text = "without the permission iam:GetRole it is unknown whether SageMaker can assume this role"
             return Row("role", "unverified", f"{session.settings.role}: {text}")
         return Row("role", "failed", str(error))
     if role is None:
@@ -135,9 +138,7 @@ def _image(session: Session, kind: Kind) -> Row:
     except UserError as error:
         return Row(name, "failed", str(error))
     if held is None:
-        return Row(
-            name, "unverified", f"{uri}: it is not in ECR, or the permission ecr:DescribeImages is missing to know"
-        )
+        return Row(name, "unverified", f"{uri}: it is not in ECR, or the permission ecr:DescribeImages is missing")
     return Row(name, "ok", f"{uri}, {held.bytes / 1e9:.1f} GB")
 
 
@@ -159,5 +160,5 @@ def _sdk() -> Row:
     from launch.aws.senders import sdk
 
     if sdk.python() or importlib.util.find_spec("sagemaker"):
-        return Row("SDK", "ok", "SageMaker's SDK sends train, tune, deploy and transform")
+        return Row("SDK", "ok", "SageMaker's SDK sends the requests of train, tune, deploy and transform")
     return Row("SDK", "ok", "boto3 sends all requests; make sdk adds SageMaker's SDK")

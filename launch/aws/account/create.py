@@ -24,9 +24,9 @@ class Needed:
     """The bucket and the role, and the requests that make the missing ones."""
 
     bucket: str
-    role: str  # its name
-    arn: str  # empty if the role is to be made
-    of_bucket: list[Request]  # empty if the bucket is there
+    role: str  # the role's name
+    arn: str  # the role's ARN; empty if the role does not exist yet
+    of_bucket: list[Request]  # the requests that make the bucket; empty if it exists
     of_role: list[Request]
 
 
@@ -35,13 +35,13 @@ class Created:
     """The bucket and the role, which of them were made, and the byoc.toml that names them."""
 
     bucket: str
-    role: str  # the whole ARN
+    role: str  # the role's whole ARN
     made: tuple[str, ...]
     file: str
 
 
 def needed(session: Session) -> Needed:
-    """Find out what is missing.
+    """Return the bucket and the role, with the requests that make what is missing.
 
     Raises AwsError for a bucket that belongs to others, and for a role that SageMaker cannot assume.
     """
@@ -63,9 +63,9 @@ def needed(session: Session) -> Needed:
 
 
 def create(session: Session, wanted: Needed) -> Created:
-    """Make what is missing.
+    """Make the bucket and the role that are missing.
 
-    If a request is refused, everything made before it stays, and the same command continues from there.
+    If AWS refuses a request, everything that was made before it stays, and the same command can be run again to continue.
     """
     with explained(f"bucket {wanted.bucket}"):
         for operation, request in wanted.of_bucket:
@@ -78,7 +78,7 @@ def create(session: Session, wanted: Needed) -> Created:
 
 
 def write(session: Session, role: str, bucket: str) -> Path:
-    """Write the role and the bucket into byoc.toml, or into a new one with the profile and the region."""
+    """Write the role and the bucket into byoc.toml, or into a new byoc.toml with the profile and the region."""
     file = session.settings.file
     if file:
         toml_file.put(file, {"role": role, "bucket": bucket})
@@ -114,11 +114,13 @@ def _plan(session: Session, wanted: Needed, requests: list[Request]) -> Plan:
         ),
         requests=tuple(requests),
         cost=FREE,
-        warnings=("this makes what stays in your account; byoc setup remove takes it back",) if requests else (),
+        warnings=("the bucket and the role stay in your account until byoc setup remove removes them",)
+        if requests
+        else (),
     )
 
 
 def _text(done: Created) -> str:
     said = f"made {' and '.join(done.made)}" if done.made else "both are there"
     new = "; after some seconds SageMaker can assume the new role" if "role" in done.made else ""
-    return f"{said}{new}\nbucket {done.bucket}\nrole {done.role}\nwritten to {done.file}; byoc setup --check looks at the rest"
+    return f"{said}{new}\nbucket {done.bucket}\nrole {done.role}\nwritten to {done.file}; byoc setup --check checks the rest"

@@ -1,8 +1,8 @@
-"""The files of a folder as objects in S3: which files are sent, under which keys, and how an object is recognised.
+"""The files of a folder as objects in S3: which files are sent, under which keys, and how a sent file is recognised.
 
-An object's ETag is the MD5 of its bytes, or, for an upload in parts, the MD5 of the parts' MD5s. We always use parts of PART
-bytes, so that both can be computed here. If a KMS key encrypts a bucket, the ETag is different (AWS's API of S3, Object), so we
-compare the SHA-256 that we sent.
+An object's ETag is the MD5 of its bytes, or, for an upload in parts, the MD5 of the parts' MD5s. We always use parts of PART bytes, so that
+this module can compute both forms. If a KMS key encrypts a bucket, the ETag is different (AWS's API of S3, Object), so we compare the
+SHA-256 that we sent.
 """
 
 import base64
@@ -17,9 +17,9 @@ from classifier.errors import DataError
 from classifier.names import is_system, one_line
 
 PART = 64 * 1024**2  # bytes of a part; a file of at most this size is sent in one request
-LONGEST_KEY = 1024  # bytes
+LONGEST_KEY = 1024  # the most bytes of a key; S3's limit
 SHOWN = 5
-# Neither S3's listings in XML nor a path on SageMaker's side can carry these.
+# Control characters: neither S3's listings in XML nor a path in SageMaker's containers can hold them.
 CONTROL = re.compile("[\0-\x1f\x7f]")
 
 
@@ -34,7 +34,7 @@ class File:
 
 @dataclass(frozen=True)
 class Sums:
-    """What S3 keeps of an object: its ETag, and its SHA-256 in S3's form."""
+    """The checksums that S3 keeps of an object: its ETag, and its SHA-256 in S3's form."""
 
     etag: str
     sha256: str
@@ -63,17 +63,17 @@ def files_in(folder: Path) -> list[File]:
 
 
 def sums(data: bytes) -> Sums:
-    """Return the sums of an object that is sent in one request."""
+    """Return the checksums of an object that is sent in one request."""
     return Sums(hashlib.md5(data, usedforsecurity=False).hexdigest(), sha256(data))
 
 
 def sha256(data: bytes) -> str:
-    """Return the SHA-256 of such an object in S3's form."""
+    """Return the SHA-256 of an object that is sent in one request, in S3's form."""
     return base64.b64encode(hashlib.sha256(data).digest()).decode()
 
 
 def sums_of(file: File) -> Sums:
-    """Return the sums of a file as S3 will keep them."""
+    """Return the checksums of a file as S3 will keep them."""
     if file.size <= PART:
         return sums(file.path.read_bytes())
     md5, sha, count = b"", b"", 0
@@ -104,11 +104,11 @@ def _walk(folder: Path, above: set[Path]) -> Iterator[Path]:
 
 
 def _problem(key: str) -> str:
-    """Return why S3 cannot hold an object of this key; empty if it can."""
+    """Return the reason why S3 cannot hold an object of this key; empty if S3 can hold it."""
     try:
         length = len(key.encode())
     except UnicodeEncodeError:
         return "has a name that is not valid UTF-8"
     if CONTROL.search(key):
         return "has control characters in its name"
-    return f"has a name of {length} bytes, of which S3 takes {LONGEST_KEY}" if length > LONGEST_KEY else ""
+    return f"has a name of {length} bytes; S3 accepts at most {LONGEST_KEY}" if length > LONGEST_KEY else ""

@@ -19,14 +19,14 @@ ABOUT = {
     "role": "the role that SageMaker assumes: its ARN, or its name",
     "bucket": "the bucket for photos, artifacts and answers",
     "prefix": "the beginning of all keys in the bucket",
-    "train_image": "default: the image in images.json, which build_and_push.sh writes",
-    "serve_image": "the same for the serving image",
+    "train_image": "default: the training image in images.json, which build_and_push.sh writes",
+    "serve_image": "default: the serving image in images.json",
     "train_types": "instance types of training jobs, in order of preference",
     "serve_types": "instance types of endpoints, in order of preference",
     "transform_types": "instance types of transform jobs",
     "max_run": "the longest time of a training job, in seconds",
     "ask_above": "byoc asks before it sends a plan that may cost more",
-    "subnets": "subnets of a VPC; needs security_groups too",
+    "subnets": "subnets of a VPC; security_groups is required with it",
     "security_groups": "security groups of the VPC",
     "isolation": "gives containers no network",
     "encrypt_traffic": "encrypts the traffic between the hosts of a job",
@@ -47,7 +47,7 @@ EXAMPLES = {
 
 @dataclass(frozen=True)
 class Written:
-    """The new byoc.toml: its values, and the keys that SageMaker needs and that have no value yet."""
+    """The new byoc.toml: its values, and the required keys that have no value yet."""
 
     file: Path
     values: dict[str, str]
@@ -61,12 +61,12 @@ def init(values: dict[str, str]) -> Written:
         with file.open("x") as new:
             new.write(text(values))
     except FileExistsError:
-        raise ConfigError(f"{file} exists and is left as it is; change it there, or remove it first") from None
+        raise ConfigError(f"{file} already exists; edit it, or remove it first") from None
     return Written(file, values, missing(values))
 
 
 def missing(values: dict[str, str]) -> tuple[str, ...]:
-    """Return the keys that SageMaker needs and that have no value yet."""
+    """Return the required keys that have no value yet."""
     return tuple(name for name in ("region", "role", "bucket") if name not in values)
 
 
@@ -93,7 +93,7 @@ def found(options: Namespace) -> dict[str, str]:
 
 def text(values: dict[str, str]) -> str:
     """Return a whole byoc.toml."""
-    lines = ["# What byoc uses on SageMaker; BYOC_ variables and options take the place of it."]
+    lines = ["# The settings of byoc for SageMaker; BYOC_ variables and options replace them."]
     table = ""
     for key in KEYS.values():
         if key.table != table:
@@ -123,17 +123,17 @@ def command(options: Namespace) -> int:
 
 
 def report(written: Written) -> str:
-    """Return what was written, and what comes next, as text."""
+    """Return a text that says what was written and what to do next."""
     held = ", ".join(f"{name} {value}" for name, value in written.values.items())
     wrote = f"wrote {written.file}" + (f" with {held}" if held else "")
     if not written.missing:
-        return f"{wrote}; byoc setup --check looks whether all of it is there"
+        return f"{wrote}; byoc setup --check checks whether all of it exists"
     first = "write region there, then " if "region" in written.missing else ""
     return f"{wrote}; it lacks {', '.join(written.missing)}: {first}byoc setup create makes what is missing"
 
 
 def _only(profiles: list[str]) -> str:
-    """Return the profile to use if the user names none: the only one that exists, unless boto3 finds it by itself."""
+    """Return the only profile in the user's AWS configuration; empty if there are several, or if boto3 finds credentials without it."""
     return (
         profiles[0] if len(profiles) == 1 and profiles[0] != "default" and "AWS_ACCESS_KEY_ID" not in os.environ else ""
     )
@@ -144,7 +144,7 @@ def _line(key: Key, values: dict[str, str]) -> str:
     if key.field in values:
         return f"{key.name} = {json.dumps(values[key.field])}{about}"
     if key.kind == "pairs":
-        return '# team = "vision"  # on all that is made'
+        return '# team = "vision"  # tags on everything that byoc makes'
     default = getattr(Settings(), key.field)
     if key.kind == "list" and not default:
         default = ["subnet-0a1b2c3d" if key.field == "subnets" else "sg-0a1b2c3d"]

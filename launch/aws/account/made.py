@@ -1,4 +1,4 @@
-"""The bucket and the role that `byoc setup` makes, looks at and removes."""
+"""The bucket and the role that `byoc setup` makes, checks and removes."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 
 ROLE = "byoc-sagemaker"
-POLICY = "byoc-sagemaker"  # inline, of the role
+POLICY = "byoc-sagemaker"  # name of the role's inline policy
 HOME = "us-east-1"  # the region in which S3 accepts no LocationConstraint
 CLOSED = {
     "BlockPublicAcls": True,
@@ -33,17 +33,17 @@ class Role:
 
 
 def bucket_name(session: Session) -> str:
-    """Return the bucket that the settings name, or ours for this account and region."""
+    """Return the bucket that the settings name, or the default bucket for this account and region."""
     return session.settings.bucket or f"byoc-{session.account}-{session.region}"
 
 
 def role_name(settings: Settings) -> str:
-    """Return the name of the role that the settings name, or ours."""
+    """Return the name of the role that the settings name, or the default name."""
     return settings.role.rpartition("/")[2] or ROLE
 
 
 def find_role(session: Session) -> Role | None:
-    """Return the role, or None if there is none; raises AwsError if AWS does not allow reading it."""
+    """Return the role, or None if it does not exist. Raises AwsError if AWS does not allow reading it."""
     name = role_name(session.settings)
     try:
         with explained(f"role {name}"):
@@ -57,7 +57,7 @@ def find_role(session: Session) -> Role | None:
 
 
 def has_bucket(session: Session, bucket: str) -> bool:
-    """Return whether a bucket exists; raises AwsError for one of another account or region."""
+    """Return whether a bucket exists. Raises AwsError if it belongs to another account or region."""
     try:
         buckets.check(session, bucket)
     except AwsError as error:

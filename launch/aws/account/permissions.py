@@ -1,7 +1,8 @@
-"""The IAM actions of each verb, with their resources. The policy file is made from this table, and a test runs the verbs with it.
+"""The IAM actions of each verb, with their resources.
 
-An operation has the name of its IAM action, except in S3. AWS's service authorisation reference says what else is
-needed: sagemaker:AddTags for a create call with tags, and iam:PassRole for a create call with a role.
+The policy file is made from this table, and a test runs the verbs with that policy. An operation has the name of its IAM action, except in
+S3. A create call with tags also needs sagemaker:AddTags, and a create call with a role also needs iam:PassRole (AWS's service authorisation
+reference).
 """
 
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ VERBS: dict[str, tuple[Permission, ...]] = {
         PASS,
         *QUOTAS,
         *_sagemaker(TRAINING, "CreateTrainingJob", "AddTags", "DescribeTrainingJob"),
-        *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),  # with --best-of
+        *_sagemaker(TUNING, "DescribeHyperParameterTuningJob"),  # only for train --best-of
         LOG,
     ),
     "tune": (
@@ -132,8 +133,8 @@ VERBS: dict[str, tuple[Permission, ...]] = {
     ),
     "logs": (*DESCRIBE, Permission("logs:FilterLogEvents", LOGS)),
     "report": (
-        Permission("s3:ListBucket", BUCKET, "of a job, only what SageMaker and its log say is shown"),
-        Permission("s3:GetObject", OBJECTS, "of a job, only what SageMaker and its log say is shown"),
+        Permission("s3:ListBucket", BUCKET, "the report of a job shows only its description and its log"),
+        Permission("s3:GetObject", OBJECTS, "the report of a job shows only its description and its log"),
         *DESCRIBE[:2],
         *_sagemaker(TUNING, "ListTrainingJobsForHyperParameterTuningJob"),
         LOG,

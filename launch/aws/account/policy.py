@@ -1,4 +1,4 @@
-"""`byoc setup policy`: writes the smallest IAM policy with which the verbs work. Also the policy of SageMaker's role."""
+"""`byoc setup policy`: writes the smallest IAM policy with which the verbs work. This module also makes the policy of SageMaker's role."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ class Place:
 
 
 def place(settings: Settings) -> Place:
-    """Return the names that the settings know. The account comes from the role's ARN."""
+    """Return the names that the settings hold. The account comes from the role's ARN."""
     account = settings.role.split(":")[4] if settings.role.startswith("arn:") else ANY
     role = settings.role.partition(":role/")[2] or (f"*{settings.role}" if settings.role else "*byoc-sagemaker")
     return Place(
@@ -47,7 +47,7 @@ def place(settings: Settings) -> Place:
 
 
 def document(verbs: Collection[str], where: Place, key: str = "") -> dict[str, Any]:
-    """Return the policy of these verbs, one statement for each set of resources; `key` is the KMS key of what they upload."""
+    """Return the policy of these verbs, with one statement for each set of resources. `key` is the KMS key that encrypts uploads."""
     by_resource: dict[tuple[str, bool], set[str]] = {}
     for verb in verbs:
         for permission in VERBS[verb]:
@@ -71,7 +71,8 @@ def resource(permission: Permission, where: Place) -> str:
 
 
 def execution(settings: Settings, where: Place) -> dict[str, Any]:
-    """Return the policy of the role: the bucket, the two repositories, logs and metrics, and only what the settings use.
+    """Return the policy of SageMaker's role. It allows the bucket, the two repositories, logs and metrics, and the VPC and the KMS keys if
+    the settings name them.
 
     The actions are those that AWS's guide names for a role of CreateTrainingJob and CreateModel.
     """
@@ -101,7 +102,7 @@ def command(options: Namespace) -> int:
     """`byoc setup policy`."""
     for verb in options.verb:
         if verb not in VERBS:
-            raise ConfigError(f"--verb {verb!r} needs no permission or is not known{meant(verb, VERBS)}")
+            raise ConfigError(f"--verb {verb!r} needs no permission or does not exist{meant(verb, VERBS)}")
     settings = account_settings.load(options)
     where = place(settings)
     text = json.dumps(document(options.verb or VERBS, where, settings.output_key), indent=2)
@@ -142,7 +143,7 @@ NETWORK = {
 def _key(key: str, where: Place) -> str:
     if key.startswith("arn:") and ":alias/" not in key:
         return key
-    # An alias is not a resource of these actions, so any key of the account is named instead.
+    # These actions do not accept an alias as a resource, so the policy allows every key of the account.
     name = ANY if "alias/" in key else key
     return f"arn:{where.partition}:kms:{where.region}:{where.account}:key/{name}"
 

@@ -15,9 +15,9 @@ from launch.aws.session import Session
 
 
 def look(session: Session) -> tuple[str, str]:
-    """Return the role's ARN, and the reason why the role could not be checked, which is empty if it was checked.
+    """Return the role's ARN, and the reason why the role could not be checked. The reason is empty if the role was checked.
 
-    Raises AwsError for a bucket that cannot be used and for a role that SageMaker cannot assume.
+    Raises AwsError for a bucket that cannot be used, and for a role that SageMaker cannot assume.
     """
     settings = session.settings
     if not (settings.role and settings.bucket):
@@ -27,7 +27,7 @@ def look(session: Session) -> tuple[str, str]:
         found = made.find_role(session)
     except AwsError as error:
         if settings.role.startswith("arn:") and error.code.startswith("AccessDenied"):
-            return settings.role, "unverified: iam:GetRole is missing to know whether SageMaker can assume the role"
+            return settings.role, "unverified: whether SageMaker can assume the role is unknown without iam:GetRole"
         raise
     if found is None:
         raise AwsError(f"the account has no role {settings.role}; correct --role, or let byoc setup create make one")

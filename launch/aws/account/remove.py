@@ -1,4 +1,4 @@
-"""`byoc setup remove`: removes what `byoc setup create` made, which it knows by the tag.
+"""`byoc setup remove`: removes the bucket and the role that `byoc setup create` made, which it recognises by a tag.
 
 It never removes a bucket that holds objects.
 """
@@ -19,7 +19,7 @@ from launch.aws.session import Session
 
 @dataclass(frozen=True)
 class Found:
-    """What will be removed. An empty string stands for what does not exist, and `kept` says why something stays."""
+    """The names of the bucket and the role to remove. A name is empty if it is not removed, and `kept` holds the reason."""
 
     bucket: str
     role: str
@@ -27,7 +27,7 @@ class Found:
 
 
 def find(session: Session) -> Found:
-    """Return what carries the tag of `byoc setup create`."""
+    """Return the bucket and the role that have the tag of `byoc setup create`."""
     kept: list[str] = []
     bucket, name = made.bucket_name(session), made.role_name(session.settings)
     if not made.has_bucket(session, bucket):
@@ -46,7 +46,7 @@ def find(session: Session) -> Found:
 
 
 def remove(session: Session, found: Found) -> None:
-    """Remove it, and take it out of byoc.toml."""
+    """Remove the bucket and the role, and delete their names from byoc.toml."""
     for operation, request in requests(found):
         service = "s3" if operation == "DeleteBucket" else "iam"
         what = f"bucket {found.bucket}" if service == "s3" else f"role {found.role}"
@@ -57,7 +57,9 @@ def remove(session: Session, found: Found) -> None:
             if operation == "DeleteRolePolicy" and error.code == "NoSuchEntity":
                 continue
             if error.code == "DeleteConflict":
-                text = f"role {found.role} stays: it has got other policies or profiles; take them from it first"
+                text = (
+                    f"role {found.role} stays: it has other policies or instance profiles; remove those from it first"
+                )
                 raise AwsError(text, error.code) from None
             raise
     if file := session.settings.file:
@@ -66,7 +68,7 @@ def remove(session: Session, found: Found) -> None:
 
 
 def requests(found: Found) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations in their order, and their requests."""
+    """Return the operations that remove the bucket and the role, in order, with their requests."""
     of_role: list[tuple[str, dict[str, Any]]] = [
         ("DeleteRolePolicy", {"RoleName": found.role, "PolicyName": made.POLICY}),
         ("DeleteRole", {"RoleName": found.role}),
@@ -94,7 +96,7 @@ def command(options: Namespace) -> int:
 
 
 def _why_kept(session: Session, bucket: str) -> str:
-    """Return why a bucket is not removed; empty if it may be."""
+    """Return the reason why a bucket is not removed; empty if it may be removed."""
     if marks.SETUP not in made.bucket_tags(session, bucket):
         return "byoc setup create did not make it"
     with explained(f"bucket {bucket}"):
@@ -104,7 +106,7 @@ def _why_kept(session: Session, bucket: str) -> str:
 
 def _plan(session: Session, found: Found, sent: list[tuple[str, dict[str, Any]]]) -> Plan:
     return Plan(
-        title="what byoc setup create made is removed",
+        title="remove what byoc setup create made",
         lines=(
             ("account", f"{session.account}, {session.region}"),
             *((("bucket", found.bucket),) if found.bucket else ()),
@@ -113,5 +115,5 @@ def _plan(session: Session, found: Found, sent: list[tuple[str, dict[str, Any]]]
         ),
         requests=tuple(sent),
         cost=FREE,
-        warnings=("what is removed does not come back",),
+        warnings=("this cannot be undone",),
     )

@@ -1,4 +1,4 @@
-"""`byoc setup`: its parts, each in its own module."""
+"""`byoc setup`: calls the module of the part that the user names."""
 
 import importlib
 from argparse import Namespace
@@ -11,7 +11,7 @@ PARTS = ("create", "register", "remove", "policy")
 def command(options: Namespace) -> int:
     """Run `byoc setup --check`, or one of the parts."""
     if options.check and options.part:
-        raise ConfigError(f"byoc setup --check looks and byoc setup {options.part} acts; leave one of them out")
+        raise ConfigError(f"byoc setup takes either --check or {options.part}; leave one of them out")
     if not options.check and not options.part:
         raise ConfigError(f"byoc setup needs --check or one of {', '.join(PARTS)}; byoc setup --help explains them")
     module = importlib.import_module(f"launch.aws.account.{options.part or 'check'}")

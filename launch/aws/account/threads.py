@@ -1,4 +1,4 @@
-"""Work on many files at a time, with progress."""
+"""Works on many files at the same time, and shows the progress."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,12 @@ Result = TypeVar("Result")
 
 
 def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> Iterator[tuple[File, Result]]:
-    """Yield what `work` returns for each file, as it comes.
+    """Run `work` on files in several threads, and yield each result as it comes.
 
-    After an error or an interrupt no further file is begun. An error is raised when the files that were begun are done with; an
+    After an error or an interrupt, no further file is started. An error is raised once the files that were started are finished; an
     interrupt does not wait for them.
     """
-    # Trap: leaving a ThreadPoolExecutor after Ctrl-C may wait for ever (launch/check.py), so an interrupt joins no thread.
+    # Trap: leaving a ThreadPoolExecutor after Ctrl-C may never return (launch/check.py), so no thread is joined after an interrupt.
     done: SimpleQueue[tuple[File, Result | None, BaseException | None]] = SimpleQueue()
     rest, lock, ended = iter(files), threading.Lock(), threading.Event()
 
@@ -47,6 +47,6 @@ def each(label: str, work: Callable[[File], Result], files: Sequence[File]) -> I
                         thread.join()
                     raise error
                 progress.advance()
-                yield file, result  # type: ignore[misc]  # None only where an error was raised
+                yield file, result  # type: ignore[misc]  # the result is None only after an error
     finally:
         ended.set()

@@ -27,17 +27,17 @@ from launch.aws.session import Session
 from train.config import Config
 
 LISTED = 5
-BATCH = 1000  # keys of one DeleteObjects; S3's limit
+BATCH = 1000  # the most keys in one DeleteObjects; S3's limit
 
 
 @dataclass(frozen=True)
 class Uploaded:
-    """The result of an upload; `extra` are keys that S3 holds and the folder does not."""
+    """The result of an upload. `extra` holds the keys that exist in S3 but not in the folder."""
 
     uri: str
     files: int
     sent: int
-    bytes: int  # sent
+    bytes: int  # number of bytes that were sent
     extra: tuple[str, ...] = ()
     deleted: int = 0
     seconds: float = 0.0
@@ -45,7 +45,7 @@ class Uploaded:
 
 @dataclass(frozen=True)
 class Difference:
-    """The files of a folder, those that S3 lacks, and the keys that S3 holds beyond them."""
+    """The files of a folder, the files that S3 lacks, and the keys that exist in S3 but not in the folder."""
 
     files: Sequence[File]
     missing: Sequence[File]
@@ -53,9 +53,10 @@ class Difference:
 
 
 def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False) -> Uploaded:
-    """Send the files below `root` to S3, unless S3 already has them. Each key is `uri` and the file's path; without `uri` the files go
-    where `byoc train --data` looks for them. Raises DataError for names that S3 cannot hold, AwsError if S3
-    refuses. Ctrl-C leaves what is done.
+    """Send the files below `root` to S3, unless S3 already has them.
+
+    Each key is `uri` and the file's path. Without `uri` the files go to the address where `byoc train --data` looks for them. Raises
+    DataError for names that S3 cannot hold, and AwsError if S3 refuses. After Ctrl-C, files that were sent stay in S3.
     """
     bucket, prefix = _place(uri or default_uri(session.settings, root))
     buckets.check(session, bucket)
@@ -65,7 +66,7 @@ def upload(session: Session, root: Path, uri: str = "", *, delete: bool = False)
 def compare(session: Session, root: Path, bucket: str, prefix: str) -> Difference:
     """Compare a folder with S3.
 
-    S3 is listed once, and asked about a single object only if its ETag is not enough.
+    S3 is listed once. A single object is looked up only if its ETag does not show whether the file has changed.
     """
     files = files_in(root)
     with explained(f"s3://{bucket}/{prefix}"):
@@ -86,7 +87,7 @@ def compare(session: Session, root: Path, bucket: str, prefix: str) -> Differenc
 
 
 def send(session: Session, bucket: str, prefix: str, difference: Difference, *, delete: bool = False) -> Uploaded:
-    """Send what is missing, and with `delete` delete what S3 holds beyond the folder."""
+    """Send what is missing. If `delete` is true, delete the objects that the folder does not hold."""
     started = time.monotonic()
     uri, missing = f"s3://{bucket}/{prefix}", difference.missing
     client, encrypted = session.client("s3"), buckets.encryption(session.settings)
@@ -98,12 +99,15 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
             for _ in each("upload", Sender(session, bucket, prefix).send, small):
                 sent += 1
             for file in missing:
-                if file.size > PART:  # sent in this thread, so that an interrupt lets boto3 delete the parts
+                if file.size > PART:  # sent in this thread, so that boto3 can delete the parts after an interrupt
                     _put_in_parts(client, bucket, prefix + file.key, file, encrypted)
                     sent += 1
             deleted = _delete(client, bucket, difference.extra) if delete else 0
     except KeyboardInterrupt:
-        print(f"byoc: {sent:,} of {len(missing):,} files are at {uri}; the same command goes on", file=sys.stderr)
+        print(
+            f"byoc: {sent:,} of {len(missing):,} files are at {uri}; run the same command again to send the rest",
+            file=sys.stderr,
+        )
         raise
     size = sum(file.size for file in missing)
     return Uploaded(
@@ -122,7 +126,7 @@ def command(options: Namespace) -> int:
     settings = account_settings.load(options)
     uri = options.uri or default_uri(settings, options.data)
     bucket, prefix = _place(uri)
-    files_in(options.data)  # it can refuse the options without an account
+    files_in(options.data)  # checks the names of the files before an account is needed
     session = Session(settings)
     buckets.check(session, bucket)
     difference = compare(session, options.data, bucket, prefix)
@@ -137,7 +141,7 @@ def command(options: Namespace) -> int:
 
 
 def default_uri(settings: account_settings.Settings, folder: Path) -> str:
-    """Return the default address of a folder in S3, where `byoc train --data DIR` looks for it."""
+    """Return the default S3 address of a folder, which is also where `byoc train --data DIR` looks for it."""
     if not settings.bucket:
         raise ConfigError("no bucket is named; write bucket in byoc.toml, pass --bucket, or name s3://BUCKET/PREFIX/")
     name = ILLEGAL.sub("-", folder.resolve().name).strip("-") or "photos"
@@ -149,11 +153,11 @@ def report(done: Uploaded) -> str:
     same = done.files - done.sent
     lines = [f"{done.files:,} files at {done.uri}: {done.sent:,} sent, {same:,} were there"]
     if done.deleted:
-        lines.append(f"{done.deleted:,} objects deleted that the folder does not hold")
+        lines.append(f"{done.deleted:,} objects deleted that are not in the folder")
     elif done.extra:
         first = done.extra[0]
         lines.append(
-            f"note: {len(done.extra):,} objects are there that the folder does not hold, first {first}; training reads them; "
+            f"note: {len(done.extra):,} objects in S3 are not in the folder, first {first}; training reads them; "
             "--delete deletes them"
         )
     return "\n".join([*lines, f"train on it: byoc train --on sagemaker --data {done.uri}"])
@@ -166,7 +170,7 @@ def _place(uri: str) -> tuple[str, str]:
 
 
 def _check(options: Namespace) -> None:
-    """Raise DataError with what would make training fail."""
+    """Raise DataError if training would fail on these photos. The message lists the faults."""
     findings = check.survey(options.data, Config())
     text = check.report(findings)
     if findings["fatal"]:
@@ -214,7 +218,7 @@ def _same_sha256(session: Session, bucket: str, key: str, own: Sums) -> bool:
     try:
         answer = session.client("s3").head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     except ClientError as error:
-        if code_of(error) in ("403", "404"):  # we may not read it, or it is gone: send it
+        if code_of(error) in ("403", "404"):  # the object may not be read, or it is gone: send the file again
             return False
         raise
     return bool(answer.get("ChecksumSHA256") == own.sha256)

@@ -1,1 +1,1 @@
-"""Models, endpoints and transform jobs: deploy, update, ask, roll back, delete."""
+"""Models, endpoints and transform jobs: deploy, update, predict, roll back, delete."""

@@ -17,9 +17,9 @@ from launch.aws.session import Session
 from launch.aws.specification import Transform
 from launch.predict import Rankings, line, rankings, sentence
 
-FILE = "predictions.jsonl"  # in the folder of --out, one line for each file
-OUT = ".out"  # the ending that SageMaker adds to a file's name
-AT_A_TIME = 16  # downloads
+FILE = "predictions.jsonl"  # name of the answers' file in the --out folder; it has one line for each photo file
+OUT = ".out"  # suffix that SageMaker adds to the name of a photo file
+AT_A_TIME = 16  # parallel downloads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +31,7 @@ class Answer:
     error: str = ""
 
     def lines(self) -> list[str]:
-        """Return a line for each photo, as byoc predict prints them."""
+        """Return one line for each photo, in the format of byoc predict."""
         if len(self.predictions) == 1:
             return [line(one_line(self.file), self.predictions[0])]
         return [line(f"{one_line(self.file)}[{number}]", best) for number, best in enumerate(self.predictions)]
@@ -93,7 +93,10 @@ def _get(session: Session, uri: str) -> bytes:
 
 
 def _reasons(session: Session, job: str, names: list[str]) -> dict[str, str]:
-    """Return why these files have no answer, from the job's data log. The form of its lines is second-hand."""
+    """Return the reason for each file without an answer, read from the job's data log.
+
+    The format of the log's lines is second-hand: no document of AWS describes it.
+    """
     log = events.reader(session, kinds.KINDS["transform"], job)
     lines = [entry.text for entry in log.new() if "/data-log" in entry.stream]
     found = {}
@@ -104,6 +107,6 @@ def _reasons(session: Session, job: str, names: list[str]) -> dict[str, str]:
 
 
 def _sentence(text: str) -> str:
-    """Return our serving program's sentence from a line of the data log, or the whole line if it has none."""
+    """Return the serving program's error message from a line of the data log, or the whole line if it holds no such message."""
     brace = text.find("{")
     return sentence(text[brace:]) if brace >= 0 else one_line(text)

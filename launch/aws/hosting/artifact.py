@@ -1,5 +1,7 @@
-"""Finds the artifact that a user names as MODEL. It may be an archive in S3, a training job, or a folder or an archive on this machine,
-which is uploaded."""
+"""Finds the artifact that a user names as MODEL: an archive in S3, a training job, or a folder or an archive on this machine.
+
+Artifacts on this machine are uploaded.
+"""
 
 import gzip
 import hashlib
@@ -38,7 +40,7 @@ class Artifact:
 def find(session: Session, source: str) -> Artifact:
     """Return the artifact that `source` names.
 
-    Raises ConfigError if it names none, and AwsError for a job without a model.
+    Raises ConfigError if `source` cannot name an artifact, and AwsError if the archive in S3, the job or the job's model does not exist.
     """
     if source.startswith("s3://"):
         return _in_s3(session, source)
@@ -53,9 +55,9 @@ def find(session: Session, source: str) -> Artifact:
 
 
 def upload(session: Session, artifact: Artifact) -> bool:
-    """Upload an artifact from this machine to S3 unless it is already there, and return whether it was sent.
+    """Upload an artifact from this machine to S3. Return False if S3 already has it or if it was never on this machine, and True otherwise.
 
-    Its key is its checksum.
+    The key contains a checksum of the artifact.
     """
     if artifact.here is None or exists(session, artifact.uri):
         return False
@@ -76,7 +78,7 @@ def upload(session: Session, artifact: Artifact) -> bool:
 
 
 def exists(session: Session, uri: str) -> bool:
-    """Return whether an object exists."""
+    """Return whether an object exists in S3."""
     bucket, key = split(uri)
     with explained(uri):
         try:
@@ -112,7 +114,7 @@ def below(session: Session, *parts: str) -> str:
 
 def pack(folder: Path, into: IO[bytes]) -> None:
     """Write a model's folder as a .tar.gz. The same files always give the same bytes."""
-    # Weights do not get smaller; level 1 takes a third of the time of level 9.
+    # Compression does not make weights smaller; level 1 takes a third of the time of level 9.
     with (
         gzip.GzipFile(fileobj=into, mode="wb", mtime=0, compresslevel=1) as zipped,
         tarfile.open(fileobj=zipped, mode="w") as tar,
@@ -129,7 +131,7 @@ def _in_s3(session: Session, uri: str) -> Artifact:
     split(uri)
     if not uri.endswith(ARCHIVE):
         raise ConfigError(
-            f"{uri} is not an archive; name a model{ARCHIVE}, or with --multi-model the prefix of several"
+            f"{uri} is not an archive; name a model{ARCHIVE}, or pass the prefix of several with --multi-model"
         )
     if not exists(session, uri):
         raise AwsError(f"there is no {uri}; correct the address, or name the training job that made it", "NoSuchKey")
@@ -145,7 +147,7 @@ def _here(session: Session, path: Path) -> Artifact:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return a model's files, without the files of operating systems."""
+    """Return a model's files, without the files that operating systems add."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return [path for path in files if not any(is_system(part) for part in path.relative_to(folder).parts)]
 
@@ -165,14 +167,14 @@ def _of_job(session: Session, name: str) -> Artifact:
     job = described(f"training job {name}", session.client("sagemaker").describe_training_job, TrainingJobName=name)
     if job is None:
         raise AwsError(
-            f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists those that are"
+            f"{name} is neither a folder here nor a training job in {session.region}; byoc jobs lists the training jobs"
         )
     status, uri = job["TrainingJobStatus"], job.get("ModelArtifacts", {}).get("S3ModelArtifacts", "")
     if status not in ("Completed", "Stopped"):
         reason = job.get("FailureReason", "")
         raise AwsError(f"the training job {name} is {status}{f' ({reason})' if reason else ''} and has left no model")
     if not uri.endswith(ARCHIVE):
-        raise AwsError(f"the training job {name} is {status} and has left no archive; deploy another")
+        raise AwsError(f"the training job {name} is {status} and has left no archive; deploy another job's model")
     if not exists(session, uri):
         raise AwsError(f"the training job {name} has left no model at {uri}; it was deleted, train again")
     return Artifact(uri=uri, where=f"training job {name}" + (", which was stopped" if status == "Stopped" else ""))

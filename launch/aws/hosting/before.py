@@ -1,4 +1,4 @@
-"""An endpoint as it is before an update. Everything that the user does not change stays as it is here."""
+"""An endpoint's settings before an update. The update keeps each setting that the user does not change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from launch.aws.specification import Asynchronous, Capture, EndpointKind, Server
 
 @dataclass(frozen=True, kw_only=True)
 class Before:
-    """An endpoint that can be updated, in the words of the specification."""
+    """The settings of an endpoint that can be updated, in the types of launch.aws.specification."""
 
     endpoint: Endpoint
     kind: EndpointKind
@@ -31,9 +31,9 @@ class Before:
 
 
 def before(session: Session, found: Endpoint) -> Before:
-    """Return an endpoint as it is.
+    """Return the present settings of an endpoint.
 
-    Raises AwsError if it cannot be updated, or if it has any variant other than ours.
+    Raises AwsError if the endpoint cannot be updated, or if it has any variant other than ours.
     """
     updatable(found)
     config = endpoint.configuration(session, found.config)

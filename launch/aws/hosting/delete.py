@@ -1,4 +1,4 @@
-"""`byoc delete`: deletes an endpoint with all that was made for it, or one configuration or model.
+"""`byoc delete`: deletes an endpoint with everything that was made for it, or one configuration or model.
 
 It never deletes anything that a live endpoint uses.
 """
@@ -25,7 +25,7 @@ NOTHING = Bound(amount=0.0, why="deleting costs nothing, and ends the cost of th
 
 @dataclass(frozen=True, kw_only=True)
 class Doomed:
-    """What will be deleted, in this order; `kept` says what stays, and why."""
+    """The names of everything to delete, in the order of deletion. `kept` holds a sentence for each thing that stays."""
 
     scaled: tuple[scaling.Registered, ...] = ()
     alarms: tuple[str, ...] = ()
@@ -44,15 +44,17 @@ class Doomed:
 
 @dataclass(frozen=True)
 class Users:
-    """The name of each configuration and model in use, and the live endpoint that uses it."""
+    """The configurations and models in use. Each dictionary maps a name to a live endpoint that uses it."""
 
     configs: dict[str, str]
     models: dict[str, str]
 
 
 def of_name(session: Session, name: str) -> Doomed:
-    """Return the endpoint of this name with everything that is deleted with it. If no endpoint has the name, return the configuration or
-    the model of this name. Raises AwsError if nothing has the name, or if a live endpoint uses the thing.
+    """Return the endpoint of this name with everything that was made for it. If no endpoint has the name, return the configuration or the
+    model of this name.
+
+    Raises AwsError if nothing has the name, or if a live endpoint uses the configuration or the model.
     """
     if found := of_endpoint(session, name):
         return found
@@ -66,8 +68,8 @@ def of_name(session: Session, name: str) -> Doomed:
     for what, by in (("configuration", used.configs.get(name)), ("model", used.models.get(name))):
         if by:
             raise AwsError(
-                f"the {what} {name} is used by the endpoint {by}, which AWS could then neither patch nor update; delete the "
-                f"endpoint with all that is its own: byoc delete {by}"
+                f"the {what} {name} is used by the endpoint {by}, which AWS cannot patch or update without it; delete "
+                f"the endpoint with everything that was made for it: byoc delete {by}"
             )
     return Doomed(configs=(name,) if config else (), models=(name,) if model else ())
 
@@ -75,7 +77,7 @@ def of_name(session: Session, name: str) -> Doomed:
 def of_endpoint(session: Session, name: str) -> Doomed:
     """Return an endpoint with everything that was made for it. The endpoint itself may already be gone.
 
-    If the result is empty, nothing of it is left.
+    The result is empty if the endpoint is gone and has left nothing.
     """
     found = endpoint.find(session, name)
     made = endpoint.made_for(session, name)
@@ -113,7 +115,7 @@ def expired(session: Session, now: datetime | None = None) -> Doomed:
 
 
 def users(session: Session, without: Iterable[str]) -> Users:
-    """Return what the live endpoints use, except the endpoints in `without`."""
+    """Return the configurations and models that the live endpoints use. The endpoints in `without` do not count."""
     configs: dict[str, str] = {}
     models: dict[str, str] = {}
     for name, config in _live(session):
@@ -126,7 +128,10 @@ def users(session: Session, without: Iterable[str]) -> Users:
 
 
 def delete(session: Session, doomed: Doomed) -> Doomed:
-    """Delete all of it, and return it when it is gone. It is not an error if somebody else has already deleted a part."""
+    """Delete everything in `doomed`, wait until the endpoints are gone, and return `doomed`.
+
+    It is not an error if a part is already deleted.
+    """
     client = session.client("sagemaker")
     for found in doomed.scaled:
         scaling.unregister(session, found)
@@ -148,10 +153,10 @@ def command(options: Namespace) -> int:
     if options.expired:
         doomed, what = expired(session), "every endpoint whose life is over"
         if not doomed:
-            print("[]" if options.json else f"no endpoint in {session.region} is over its time")
+            print("[]" if options.json else f"no endpoint in {session.region} has reached the end of its life")
             return 0
     elif options.all_of_run:
-        doomed, what = of_run(session, options.all_of_run), f"all that the run {options.all_of_run} hosts"
+        doomed, what = of_run(session, options.all_of_run), f"everything that the run {options.all_of_run} hosts"
     else:
         doomed, what = of_name(session, options.name), options.name
     if not plan.agreed(_plan(session, doomed, what), options, session.settings.ask_above):
@@ -172,7 +177,7 @@ def _together(session: Session, names: Iterable[str]) -> Doomed:
 
 
 def _spared(doomed: Doomed, used: Users) -> Doomed:
-    """Return what may be deleted, and move to `kept` what other endpoints use."""
+    """Return `doomed` without the configurations and models that other endpoints use. A sentence about each of these is in `kept`."""
     kept = [
         f"the {what} {name}: the endpoint {by[name]} uses it"
         for what, names, by in (
@@ -191,7 +196,10 @@ def _spared(doomed: Doomed, used: Users) -> Doomed:
 
 
 def _live(session: Session) -> Iterator[tuple[str, str]]:
-    """Yield every endpoint that has not failed, with each configuration that it has or is being updated to."""
+    """Yield the name of each endpoint that has not failed, with the name of its configuration.
+
+    An endpoint that is being updated comes a second time, with the new configuration.
+    """
     client = session.client("sagemaker")
     with explained("the list of endpoints"):
         entries = [
@@ -224,7 +232,7 @@ def _plan(session: Session, doomed: Doomed, what: str) -> plan.Plan:
     requests += [("DeleteEndpointConfig", {"EndpointConfigName": name}) for name in doomed.configs]
     requests += [("DeleteModel", {"ModelName": name}) for name in doomed.models]
     lines = [*_lines(doomed), *(("stays", text) for text in doomed.kept)]
-    warning = "this cannot be taken back; artifacts and answers stay in S3"
+    warning = "this cannot be undone; artifacts and answers stay in S3"
     return plan.Plan(
         title=f"delete {what} in {session.region}",
         lines=tuple(lines),
@@ -245,10 +253,7 @@ def _lines(doomed: Doomed) -> list[tuple[str, str]]:
 
 
 def _delete_endpoint(session: Session, name: str) -> None:
-    """Ask AWS to delete an endpoint.
-
-    AWS refuses this while it creates or updates the endpoint, so wait for that first.
-    """
+    """Ask AWS to delete an endpoint. AWS refuses this while it creates or updates the endpoint, so this function waits and tries again."""
     given_up, said = time.monotonic() + SETTLING, False
     while True:
         try:

@@ -1,6 +1,6 @@
-"""`byoc deploy`: makes an endpoint, or gives an existing one another model.
+"""`byoc deploy`: makes an endpoint, or gives an existing endpoint another model.
 
-At the end it asks the endpoint for a real prediction.
+At the end it sends a photo to the endpoint, to show that the endpoint answers.
 """
 
 import json
@@ -30,7 +30,7 @@ from launch.aws.specification import EndpointKind, Hosting
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """An endpoint after a deployment. `trial` is None if nobody waited for the endpoint to start."""
+    """An endpoint after a deployment. `trial` is None if byoc did not wait for the endpoint, or if its model did not change."""
 
     endpoint: str
     kind: EndpointKind
@@ -50,14 +50,14 @@ def deploy(
     photo: Path | None = None,
     wait: bool = True,
 ) -> Deployed:
-    """Carry out a deployment and return its result; `change` is what `changed` returned for it.
+    """Carry out a deployment and return its result. `change` is the value that `planned.changed` returned for it.
 
-    Raises AwsError if AWS refuses it, if the endpoint does not come into service, or if it does not answer a photo.
+    Raises AwsError if AWS refuses a request, if the endpoint does not come into service, or if the endpoint does not answer a photo.
     """
     if deployment.artifact:
         artifact.upload(session, deployment.artifact)
     name, hosting = deployment.endpoint, deployment.hosting
-    if change and deployment.alarms:  # the alarms guard the update too
+    if change and deployment.alarms:  # these alarms also guard the update, so they are made before it
         scaling.watch(session, name, VARIANT, deployment.alarms, deployment.tags)
     if hosting:
         _send(session, hosting, change, choice)
@@ -96,7 +96,7 @@ def command(options: Namespace) -> int:
         raise ConfigError("--stay waits, and --detach does not; leave one of them out")
     if options.detach and (options.autoscale or options.scale_to_zero):
         raise ConfigError(
-            "an endpoint's autoscaling is registered when it is in service; leave --detach out, or add --autoscale later: "
+            "autoscaling is registered once the endpoint is in service; leave --detach out, or add --autoscale later: "
             f"byoc deploy --endpoint {options.endpoint} --autoscale {options.autoscale or '0:1'}"
         )
     if options.photo and not options.photo.is_file():
@@ -114,7 +114,7 @@ def command(options: Namespace) -> int:
 
 
 def _send(session: Session, hosting: Hosting, change: update.Change | None, choice: Choice) -> None:
-    """Create the endpoint. If it exists, create its new model and configuration, and let AWS begin the update."""
+    """Create the endpoint. If the endpoint exists, create its new model and configuration, and start the update."""
 
     def create() -> None:
         if not change:
@@ -141,7 +141,8 @@ def _follow(session: Session, deployment: Deployment, hosting: Hosting, change: 
         if scale := deployment.scale:
             again = f"byoc deploy --endpoint {hosting.endpoint} --autoscale {scale.low}:{scale.high}"
             raise Detached(
-                f"{stop}\nits autoscaling is not registered; do it when it is in service: {again}", *stop.args
+                f"{stop}\nits autoscaling is not registered; register it once the endpoint is in service: {again}",
+                *stop.args,
             ) from None
         raise
 
@@ -169,9 +170,12 @@ def _text(done: Deployed) -> str:
         lines.append(f"the endpoint {done.endpoint} has {done.config}")
     if done.until:
         lines.append(
-            f"its life ends at {done.until:%Y-%m-%d %H:%M} UTC; nothing ends it by itself: byoc delete --expired"
+            f"its life ends at {done.until:%Y-%m-%d %H:%M} UTC; AWS does not delete it then, but byoc delete --expired does"
         )
-    lines += [f"ask it: byoc predict FILE --endpoint {done.endpoint}", f"delete it: byoc delete {done.endpoint}"]
+    lines += [
+        f"send it a photo: byoc predict FILE --endpoint {done.endpoint}",
+        f"delete it: byoc delete {done.endpoint}",
+    ]
     return "\n".join(lines)
 
 
@@ -184,9 +188,7 @@ def _stay(session: Session, name: str, until: datetime) -> None:
         while (left := (until - datetime.now(UTC)).total_seconds()) > 0:
             time.sleep(min(left, 60.0))
     except KeyboardInterrupt as stop:
-        text = (
-            f"the endpoint {name} goes on in {session.region} and costs money until it is deleted: byoc delete {name}"
-        )
+        text = f"the endpoint {name} keeps running in {session.region} and costs money until it is deleted: byoc delete {name}"
         raise Detached(text, *stop.args) from None
     delete.delete(session, delete.of_endpoint(session, name))
     print(f"the endpoint {name} is deleted", file=sys.stderr)

@@ -28,12 +28,13 @@ from launch.aws.specification import (
 # The images hold CUDA 13, and only this AMI has a driver for it (docs/gpu.md).
 AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 GPU = re.compile(r"ml\.[gp]\d")
-LARGEST_SERVERLESS = 10 * 10**9  # bytes of an image (AWS's guide, serverless-endpoints)
+# The largest image that a serverless endpoint accepts, in bytes (AWS's guide, serverless-endpoints).
+LARGEST_SERVERLESS = 10 * 10**9
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployment:
-    """What will be made or changed. Without `hosting`, only autoscaling, alarms or life of the endpoint change."""
+    """The parts of an endpoint that will be made or changed. If `hosting` is None, only autoscaling, alarms or life change."""
 
     endpoint: str
     before: Before | None = None
@@ -45,14 +46,14 @@ class Deployment:
     bake: int = 0
     keep_count: bool = True  # whether an update keeps the endpoint's present number of instances
     tags: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()  # for people
+    notes: tuple[str, ...] = ()  # warnings for the user
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Deployment:
-    """Return the deployment.
+    """Return the deployment that `wanted` describes.
 
-    Raises ConfigError for options that exclude each other, and AwsError for things that do not exist.
+    Raises ConfigError for options that exclude each other, and AwsError if something that an option names does not exist.
     """
     now = now or datetime.now(UTC)
     name = wanted.endpoint
@@ -95,7 +96,9 @@ def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, n
             f"byoc deploy my-training-job --endpoint {wanted.endpoint}"
         )
     if not (wanted.autoscale or wanted.to_zero or wanted.alarms or wanted.life is not None):
-        raise ConfigError("name a MODEL, or what is to change around the endpoint: --autoscale, --alarms or --life")
+        raise ConfigError(
+            "name a MODEL, or pass --autoscale, --alarms or --life to change an endpoint without a new model"
+        )
     updatable(found)
     was = before(session, found)
     return Deployment(
@@ -110,10 +113,10 @@ def _around(session: Session, wanted: Wanted, found: endpoint.Endpoint | None, n
 
 
 def _source(session: Session, wanted: Wanted, kind: EndpointKind) -> Artifact | str:
-    """Return the artifact, or the ARN of a version in the registry."""
+    """Return the artifact to deploy, or the ARN of a version in the registry."""
     if sum(map(bool, (wanted.model, wanted.package, wanted.group, wanted.prefix))) > 1:
         raise ConfigError(
-            "MODEL, --package, --group and --multi-model each say what is deployed; keep only one of them"
+            "MODEL, --package, --group and --multi-model each name what is deployed; keep only one of them"
         )
     if wanted.package or wanted.group:
         return registry.approved(session, wanted.package or registry.newest(session, wanted.group))
@@ -123,7 +126,7 @@ def _source(session: Session, wanted: Wanted, kind: EndpointKind) -> Artifact | 
 
 
 def _prefix(session: Session, prefix: str) -> Artifact:
-    """Return the prefix of a multi-model endpoint's archives; raises AwsError if there are none."""
+    """Return the artifact of a multi-model endpoint, which is the prefix of its archives. Raises AwsError if the prefix has no archives."""
     uri = f"{prefix.rstrip('/')}/"
     if not artifact.archives(session, uri, most=1):
         raise AwsError(f"there is no archive below {uri}; put models there, as {uri}dogs.tar.gz")
@@ -141,7 +144,7 @@ def _hosting(
 ) -> Hosting:
     """Put the parts of an endpoint together.
 
-    The arguments are many because each comes from another step of `design`.
+    There are many arguments, because each comes from another step of `design`.
     """
     settings = session.settings
     package = "" if isinstance(source, Artifact) else source
@@ -178,7 +181,7 @@ def _count(wanted: Wanted, was: Before | None) -> int:
     if wanted.count is not None:
         return wanted.count
     if was:
-        # Keep the number that autoscaling chose, as AWS does in the update.
+        # Keep the number of instances that autoscaling chose, as AWS itself does during an update.
         return next((count for count in was.endpoint.counts.values() if count), was.count)
     low = wanted.autoscale.partition(":")[0]
     return max(1, int(low)) if low.isdecimal() else 1
@@ -205,14 +208,17 @@ def _capture(session: Session, wanted: Wanted, was: Before | None) -> Capture | 
     if wanted.capture is None:
         return was.capture if was else None
     if not 0 <= wanted.capture <= 100:
-        raise ConfigError(f"--capture is {wanted.capture}; it is a percentage, from 0 to 100")
+        raise ConfigError(f"--capture is {wanted.capture}; it must be a percentage from 0 to 100")
     if not wanted.capture:
         return None
     return Capture(uri=below(session, "endpoints", wanted.endpoint, "captured"), percent=wanted.capture)
 
 
 def ami(settings: Settings, said: str, types: tuple[str, ...], image: str) -> str:
-    """Return the AMI with the driver that a CUDA image needs, if all types have a GPU; an empty text leaves the choice to SageMaker."""
+    """Return the AMI whose driver a CUDA image needs, if all instance types have a GPU.
+
+    An empty text means that SageMaker chooses the AMI.
+    """
     if said:
         return "" if said == "none" else said
     gpu = bool(types) and all(GPU.match(name) for name in types)

@@ -16,7 +16,7 @@ CHANGING = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """An endpoint. `config` names its configuration, also while the endpoint is being created."""
+    """An endpoint as AWS describes it. `config` names its configuration, even while the endpoint is being created."""
 
     name: str
     arn: str
@@ -25,14 +25,14 @@ class Endpoint:
     reason: str = ""
     created: datetime
     changed: datetime
-    counts: Mapping[str, int] = field(default_factory=dict)  # instances now, by variant
+    counts: Mapping[str, int] = field(default_factory=dict)  # present number of instances, by variant
     output: str = ""  # the S3 prefix of an asynchronous endpoint's answers
     serverless: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def until(self) -> datetime | None:
-        """When its life ends; None if it has no end."""
+        """The time at which the endpoint's life ends; None if its life has no end."""
         return marks.until(self.tags)
 
 
@@ -70,14 +70,14 @@ class Made:
 
 
 def find(session: Session, name: str) -> Endpoint | None:
-    """Return the endpoint of this name with its tags, or None."""
+    """Return the endpoint of this name with its tags, or None if it does not exist."""
     answer = described(f"endpoint {name}", session.client("sagemaker").describe_endpoint, EndpointName=name)
     if answer is None:
         return None
     try:
         tags = tags_of(session, answer["EndpointArn"])
     except AwsError as error:
-        if kinds.is_missing(error):  # it was just deleted
+        if kinds.is_missing(error):  # the endpoint was deleted between the two requests
             return None
         raise
     variants = answer.get("ProductionVariants", ())
@@ -98,7 +98,7 @@ def find(session: Session, name: str) -> Endpoint | None:
 
 
 def configuration(session: Session, name: str) -> Configuration | None:
-    """Return the configuration of this name, or None."""
+    """Return the configuration of this name, or None if it does not exist."""
     call = session.client("sagemaker").describe_endpoint_config
     answer = described(f"configuration {name}", call, EndpointConfigName=name)
     if answer is None:
@@ -113,7 +113,7 @@ def configuration(session: Session, name: str) -> Configuration | None:
 
 
 def model(session: Session, name: str) -> Made | None:
-    """Return the model of this name, or None."""
+    """Return the model of this name, or None if it does not exist."""
     answer = described(f"model {name}", session.client("sagemaker").describe_model, ModelName=name)
     if answer is None:
         return None
@@ -132,7 +132,7 @@ def model(session: Session, name: str) -> Made | None:
 
 
 def kind(found: Configuration, of_model: Made | None) -> EndpointKind:
-    """Return what kind of endpoint a configuration makes."""
+    """Return the kind of endpoint that a configuration makes."""
     if any(variant.get("ServerlessConfig") for variant in found.variants):
         return "serverless"
     if found.answer.get("AsyncInferenceConfig"):
@@ -141,7 +141,7 @@ def kind(found: Configuration, of_model: Made | None) -> EndpointKind:
 
 
 def types(variant: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the instance types of a ProductionVariant in their order of preference; none for a serverless one."""
+    """Return the instance types of a ProductionVariant in order of preference; a serverless variant has none."""
     pools = sorted(variant.get("InstancePools") or (), key=lambda pool: int(pool["Priority"]))
     return tuple(pool["InstanceType"] for pool in pools) or tuple(filter(None, [variant.get("InstanceType", "")]))
 
@@ -178,7 +178,10 @@ def models_made_for(session: Session, name: str) -> list[str]:
 
 
 def delete(what: str, call: Any, **request: str) -> None:
-    """Delete one thing with a Delete action. It is not an error if the thing is already gone. Raises AwsError."""
+    """Delete a resource by calling a Delete action of the API.
+
+    A resource that is already gone is not an error. Raises AwsError if AWS refuses.
+    """
     try:
         with explained(what):
             call(**request)
@@ -204,7 +207,7 @@ def _named(session: Session, operation: str, member: str, part: str) -> Iterator
 
 
 def described(what: str, call: Any, **request: str) -> dict[str, Any] | None:
-    """Return the answer of a Describe action, or None if AWS knows no such name; raises AwsError if AWS refuses for another reason."""
+    """Return the answer of a Describe action, or None if nothing has this name. Raises AwsError if AWS refuses for another reason."""
     try:
         with explained(what):
             answer: dict[str, Any] = call(**request)

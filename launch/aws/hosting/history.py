@@ -1,4 +1,4 @@
-"""`byoc endpoints`: lists the endpoints, or shows one endpoint, or shows everything that was made for one."""
+"""`byoc endpoints`: lists the endpoints, shows one endpoint, or shows the configurations and models that were made for an endpoint."""
 
 import json
 from argparse import Namespace
@@ -12,10 +12,10 @@ from launch.aws.hosting import endpoint, scaling
 from launch.aws.hosting.endpoint import Configuration, Endpoint, Made
 from launch.aws.session import Session
 
-PAGE = 100  # the most that one call of ListEndpoints answers
+PAGE = 100  # the most endpoints in one answer of ListEndpoints
 KNOWN = (
-    "AWS keeps no history of an endpoint. This list shows what was made for it and still exists, and since when the present "
-    "configuration serves"
+    "AWS keeps no history of an endpoint. This list shows the configurations that were made for it and still exist, and "
+    "since when the present configuration serves"
 )
 
 
@@ -31,13 +31,14 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One configuration of an endpoint's history, with its models; a model without an image was deleted."""
+    """One configuration of an endpoint's history, with its models. A deleted model has no ARN."""
 
     config: str
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    since: datetime | None = None  # for the configuration that serves: when the endpoint last changed in any way
+    # Time of the endpoint's last change of any kind; None if the configuration does not serve.
+    since: datetime | None = None
     served_before: bool = False
 
 
@@ -49,13 +50,13 @@ class Shown:
     kind: str
     instances: tuple[str, ...]
     models: tuple[str, ...]
-    lost: bool  # its configuration was deleted
+    lost: bool  # whether the endpoint's configuration was deleted
     scaled: tuple[scaling.Registered, ...]
     alarms: tuple[str, ...]
 
 
 def listed(session: Session, most: int = PAGE) -> list[Listed]:
-    """Return the newest endpoints."""
+    """Return the newest endpoints, at most `most` of them."""
     client, found = session.client("sagemaker"), []
     with explained("the list of endpoints"):
         pages = client.get_paginator("list_endpoints").paginate(
@@ -77,7 +78,7 @@ def listed(session: Session, most: int = PAGE) -> list[Listed]:
 
 
 def show(session: Session, name: str) -> Shown:
-    """Return one endpoint; raises AwsError if there is none."""
+    """Return one endpoint. Raises AwsError if it does not exist."""
     found = _found(session, name)
     config = endpoint.configuration(session, found.config)
     made = endpoint.model(session, config.models[0]) if config and config.models else None
@@ -93,7 +94,10 @@ def show(session: Session, name: str) -> Shown:
 
 
 def history(session: Session, name: str) -> list[Entry]:
-    """Return the configurations that were made for an endpoint, the newest first. The one that serves is among them, whoever made it."""
+    """Return the configurations that were made for an endpoint, the newest first.
+
+    The configuration that serves is always included, even if byoc did not make it.
+    """
     found = _found(session, name)
     configs = endpoint.made_for(session, name)
     if found.config not in [config.name for config in configs]:
@@ -118,7 +122,7 @@ def _found(session: Session, name: str) -> Endpoint:
     found = endpoint.find(session, name)
     if found is None:
         raise AwsError(
-            f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are", "ResourceNotFound"
+            f"there is no endpoint {name} in {session.region}; byoc endpoints lists the endpoints", "ResourceNotFound"
         )
     return found
 
@@ -179,7 +183,7 @@ def _text(shown: Shown) -> str:
     if shown.alarms:
         lines.append(f"  alarms {', '.join(shown.alarms)}")
     if found.until:
-        lines.append(f"  its life ends at {_time(found.until)}, which byoc delete --expired does")
+        lines.append(f"  its life ends at {_time(found.until)}; byoc delete --expired deletes it after that")
     return "\n".join(lines)
 
 
@@ -194,7 +198,9 @@ def _history_text(name: str, entries: list[Entry]) -> str:
         lines.append(f"{entry.config}  {state} {_time(entry.created)}")
         for model in entry.models:
             what = model.package or f"{model.data} in {model.image}"
-            lines.append(f"  {model.name}: {what if model.arn else 'deleted, so this cannot serve again'}")
+            lines.append(
+                f"  {model.name}: {what if model.arn else 'deleted, so this configuration cannot serve again'}"
+            )
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Sends one request to an endpoint through the runtime. The answer comes at once, or through S3 if the endpoint is asynchronous."""
+"""Sends one photo to an endpoint through the SageMaker runtime. The answer comes at once, or through S3 if the endpoint is asynchronous."""
 
 import sys
 import time
@@ -16,32 +16,32 @@ from launch.aws.errors import AwsError, explain, explained
 from launch.aws.session import Session
 from launch.predict import Rankings, content_type, rankings, read, sentence
 
-LOADING = 360.0  # seconds that a multi-model endpoint loads a model for (AWS's guide, invoke-multi-model-endpoint)
-PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds between two looks at S3
-DEADLINE = 900.0  # seconds that an asynchronous invocation may take by default (InvocationTimeoutSeconds of the API)
+LOADING = 360.0  # the longest time for which a multi-model endpoint loads a model, in seconds (AWS's guide, invoke-multi-model-endpoint)
+PAUSE, LONGEST_PAUSE = 0.25, 5.0  # seconds between two reads of S3: the first and the longest pause
+DEADLINE = 900.0  # default time limit of an asynchronous invocation, in seconds (InvocationTimeoutSeconds of the API)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Target:
-    """The endpoint and the model that a request goes to. For an asynchronous endpoint also the S3 prefix of its answers."""
+    """The endpoint and the model that receive a request. `output` is the S3 prefix of an asynchronous endpoint's answers."""
 
     name: str
     model: str = ""  # the archive's key below a multi-model endpoint's prefix
     output: str = ""
     deadline: float = DEADLINE
-    top_k: int = 0  # labels of a photo at most; 0 leaves it to the endpoint
+    top_k: int = 0  # the most labels for a photo; 0 means the endpoint's default
 
     @property
     def attributes(self) -> dict[str, str]:
-        """What goes into a request beside the photo."""
+        """The parameters that a request has beside the photo."""
         return {"CustomAttributes": f"top_k={self.top_k}"} if self.top_k else {}
 
 
 def invoke(session: Session, target: Target, path: Path) -> Rankings:
     """Return the labels and probabilities of a file's photos.
 
-    Raises UserError with the serving program's sentence for a file that it refuses, and AwsError for a problem that would stop
-    every other file too.
+    Raises UserError with the serving program's message if it refuses the file, and AwsError for a problem that every other file would meet
+    too.
     """
     if target.output:
         return _through_s3(session, target, path)
@@ -62,9 +62,10 @@ def invoke(session: Session, target: Target, path: Path) -> Rankings:
 
 
 def output_of(session: Session, name: str) -> str:
-    """Return the S3 prefix of an asynchronous endpoint's answers; it is empty for other endpoints. Raises AwsError if the
-    endpoint is not in
-    service."""
+    """Return the S3 prefix of an asynchronous endpoint's answers, or an empty text for another endpoint.
+
+    Raises AwsError if the endpoint does not exist, or if it cannot answer because it is being created, has failed or is out of service.
+    """
     from launch.aws.hosting import (
         endpoint,  # imported here, because an endpoint that answers at once does not need it
     )
@@ -72,7 +73,7 @@ def output_of(session: Session, name: str) -> str:
     found = endpoint.find(session, name)
     if found is None:
         raise AwsError(
-            f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are", "NotFound"
+            f"there is no endpoint {name} in {session.region}; byoc endpoints lists the endpoints", "NotFound"
         )
     if found.status in ("Creating", "Failed", "OutOfService", "Deleting"):
         reason = f": {one_line(found.reason)}" if found.reason else ""
@@ -99,12 +100,12 @@ def _through_s3(session: Session, target: Target, path: Path) -> Rankings:
         try:
             with explained(f"s3://{bucket}/{key}"):
                 s3.delete_object(Bucket=bucket, Key=key)
-        except AwsError as error:  # the answer matters more than a photo that stays in S3
+        except AwsError as error:  # a photo that stays in S3 is no reason to lose the answer
             print(f"byoc: note: the photo that was sent stays in S3: {error}", file=sys.stderr)
 
 
 def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, Any]) -> Rankings:
-    """Return the answer once it is in S3. SageMaker writes a failure to another address, so both are read."""
+    """Wait for the answer in S3 and return it. SageMaker writes a failure to another address, so both addresses are read."""
     given_up, pause = time.monotonic() + target.deadline, PAUSE
     failure = accepted.get("FailureLocation", "")
     while True:
@@ -116,7 +117,7 @@ def _awaited(session: Session, target: Target, path: Path, accepted: dict[str, A
             where = accepted["OutputLocation"] + (f" and no failure at {failure}" if failure else "")
             raise AwsError(
                 f"{one_line(path)}: after {target.deadline:.0f} s there is no answer at {where}; wait longer with --timeout, "
-                f"see byoc logs {target.name}, or let these keys of S3 be read and their bucket be listed"
+                f"see byoc logs {target.name}, or allow reading these keys of S3 and listing their bucket"
             )
         time.sleep(min(pause, max(0.0, given_up - time.monotonic())))
         pause = min(pause * 1.5, LONGEST_PAUSE)
@@ -129,14 +130,14 @@ def _read(session: Session, uri: str) -> bytes | None:
         try:
             return bytes(session.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
         except ClientError as error:
-            # Without s3:ListBucket a missing key is 403.
+            # Without the permission s3:ListBucket, S3 answers 403 for a missing key.
             if _code(error) in ("NoSuchKey", "404", "AccessDenied", "403"):
                 return None
             raise
 
 
 def _refusal(target: Target, path: Path, error: Exception) -> Exception:
-    """Return our error for a refused invocation; it says why it was refused."""
+    """Return the error to raise for a refused invocation. Its message gives the reason."""
     name, code = one_line(path), _code(error)
     if isinstance(error, ClientError):
         if code == "ModelError":
@@ -153,7 +154,7 @@ def _refusal(target: Target, path: Path, error: Exception) -> Exception:
 
 
 def _said(failure: str) -> str:
-    """Return the serving program's sentence from the file that SageMaker writes at the failure location."""
+    """Return the serving program's error message from the file that SageMaker writes at the failure location."""
     inner = failure.partition('with message "')[2].rpartition('"')[0]
     return sentence(inner) or one_line(failure.strip())[:500]
 

@@ -1,4 +1,4 @@
-"""The plan of a deployment: its requests, and what it costs a month."""
+"""The plan of a deployment: its requests and its cost in a month."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from launch.aws.requests.hosting import VARIANT
 from launch.aws.session import Session
 from launch.aws.specification import Hosting
 
-# The operations of SageMaker, whose requests we check.
+# The operations of SageMaker that a deployment may send. Their requests are checked before they are sent.
 OURS = ("CreateModel", "CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint")
 
 
@@ -33,14 +33,14 @@ def calls(deployment: Deployment, change: update.Change | None) -> list[tuple[st
 
 
 def changed(session: Session, deployment: Deployment) -> update.Change | None:
-    """Return the update of an existing endpoint; None if the endpoint is new, or if its model stays."""
+    """Return the update of an existing endpoint; None if the endpoint is new, or if its model does not change."""
     before, hosting = deployment.before, deployment.hosting
     if not (before and hosting):
         return None
     guards = scaling.guards(session, deployment.endpoint)
     if deployment.alarms:
         guards = list(scaling.alarm_names(deployment.endpoint))
-    # Application Auto Scaling refuses an update that changes the type of a variant that it scales (AWS's guide).
+    # Application Auto Scaling refuses an update that changes the instance type of a scaled variant (AWS's guide).
     moved = hosting.types != before.types
     return update.Change(
         found=before.endpoint,
@@ -74,7 +74,10 @@ def planned(session: Session, deployment: Deployment, change: update.Change | No
         lines.append(("autoscaling", f"{scale.low} to {scale.high} instances, at {scale.target:g} {what} of each"))
     if change and change.unregister:
         lines.append(
-            ("autoscaling", "is removed for the update, since the instance type changes, and comes back after it")
+            (
+                "autoscaling",
+                "is removed for the update, because the instance type changes, and is registered again after it",
+            )
         )
     if deployment.alarms:
         lines.append(("alarms", ", ".join(scaling.alarm_names(deployment.endpoint))))
@@ -112,12 +115,17 @@ def _of_hosting(deployment: Deployment, hosting: Hosting) -> list[tuple[str, str
     if hosting.capture:
         lines.append(("capture", f"{hosting.capture.percent} % of requests and answers into {hosting.capture.uri}"))
     if deployment.before:
-        lines.append(("update", "the new instances answer before the old ones end; AWS rolls back what does not start"))
+        lines.append(
+            ("update", "the new instances answer before the old ones end; AWS rolls back if the new ones do not start")
+        )
     return lines
 
 
 def _quotas(session: Session, deployment: Deployment) -> list[quotas.Quota]:
-    """Return the quotas for all instances that the endpoint needs at one time; an update needs the old and the new ones together."""
+    """Return the quotas for all instances that the endpoint needs at one time.
+
+    During an update, the old and the new instances run together.
+    """
     hosting, before = deployment.hosting, deployment.before
     types = hosting.types if hosting else before.types if before else ()
     most = deployment.scale.high if deployment.scale else 0
@@ -131,7 +139,7 @@ def _cost(session: Session, deployment: Deployment) -> Bound:
     known, before, scale = prices.load(session.settings, session.region), deployment.before, deployment.scale
     most = scale.high if scale else 0
     if deployment.hosting:
-        if before and not scale:  # an update keeps the autoscaling that there is
+        if before and not scale:  # an update keeps the existing autoscaling
             most = max((found.high for found in scaling.registered(session, deployment.endpoint)), default=0)
         return cost.endpoint(known, deployment.hosting, most)
     if before is None or scale is None:

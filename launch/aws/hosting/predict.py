@@ -1,4 +1,4 @@
-"""`byoc predict --endpoint NAME`: sends photos to an endpoint. It prints the same as for a server on this machine."""
+"""`byoc predict --endpoint NAME`: sends photos to an endpoint, and prints the answers as for a server on this machine."""
 
 from argparse import Namespace
 from dataclasses import replace
@@ -13,7 +13,7 @@ from launch.predict import Rankings, tell
 
 
 class Client:
-    """Sends one file after the other to an endpoint. It checks only once whether the endpoint is asynchronous."""
+    """Sends files to an endpoint, one after the other. It finds out only once whether the endpoint is asynchronous."""
 
     def __init__(self, session: Session, target: Target) -> None:
         self._session, self._target = session, target
@@ -24,7 +24,7 @@ class Client:
         try:
             found = invoke(self._session, self._target, path)
         except AwsError as error:
-            # Asking AWS first would cost every call of predict one more request.
+            # The endpoint is looked up only after a refusal, because a look-up before would cost every call of predict one more request.
             if self._known or not error.code.startswith("Validation"):
                 raise
             self._known = True
@@ -43,7 +43,7 @@ def predict(session: Session, name: str, path: Path, *, target_model: str = "", 
 
 
 def command(options: Namespace) -> int:
-    """`byoc predict --endpoint NAME`: a line for each photo; status 1 when any file failed."""
+    """`byoc predict --endpoint NAME`: prints a line for each photo. Returns status 1 if any file failed."""
     if not options.endpoint:
         raise ConfigError("--on sagemaker needs --endpoint; byoc endpoints lists the endpoints")
     session = Session(settings.load(options))

@@ -20,7 +20,7 @@ FREE = Bound(amount=0.0, why="the model registry costs nothing")
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """A version in the registry."""
+    """A version of a model in the registry. `status` is its approval status."""
 
     arn: str
     group: str
@@ -47,7 +47,7 @@ def approve(session: Session, arn: str, *, approved: bool = True, why: str = "")
 
 
 def approved(session: Session, arn: str) -> str:
-    """Return a version's ARN; raises AwsError unless it is there and approved."""
+    """Return a version's ARN. Raises AwsError if the version does not exist or is not approved."""
     with explained(f"model package {arn}"):
         status = session.client("sagemaker").describe_model_package(ModelPackageName=arn)["ModelApprovalStatus"]
     if status != "Approved":
@@ -56,7 +56,7 @@ def approved(session: Session, arn: str) -> str:
 
 
 def newest(session: Session, group: str) -> str:
-    """Return the ARN of a group's newest approved version; raises AwsError if it has none."""
+    """Return the ARN of a group's newest approved version. Raises AwsError if the group has no approved version."""
     with explained(f"model package group {group}"):
         answer = session.client("sagemaker").list_model_packages(
             ModelPackageGroupName=group,
@@ -94,7 +94,7 @@ def command(options: Namespace) -> int:
         calls.insert(0, ("CreateModelPackageGroup", requests.group(version.group, session.settings.tags)))
     check.check_all(calls)
     lines = [("model", source.where), ("artifact", source.uri), ("image", version.image)]
-    lines.append(("group", f"{version.group}{', which is made' if new else ''}"))
+    lines.append(("group", f"{version.group}{', which will be made' if new else ''}"))
     wanted = plan.Plan(
         title=f"register a version of {version.group}", lines=tuple(lines), requests=tuple(calls), cost=FREE
     )

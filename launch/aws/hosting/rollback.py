@@ -21,7 +21,7 @@ from launch.aws.session import Session
 
 @dataclass(frozen=True, kw_only=True)
 class Return:
-    """The configuration that an endpoint goes back to, and the update that does it."""
+    """The configuration that an endpoint goes back to, its model, and the update of the endpoint."""
 
     config: Configuration
     model: Made
@@ -39,13 +39,14 @@ class RolledBack:
 
 
 def choose(session: Session, name: str, to: str = "") -> Return:
-    """Return the configuration that an endpoint goes back to: `to`, or the one that served before, or the newest older one.
+    """Return the configuration that an endpoint goes back to.
 
-    Raises AwsError if there is none, or if its model was deleted.
+    It is `to` if given, else the configuration that served before, else the newest one that is older than the present one. Raises AwsError
+    if there is no such configuration, or if its model was deleted.
     """
     found = endpoint.find(session, name)
     if found is None:
-        raise AwsError(f"there is no endpoint {name} in {session.region}; byoc endpoints lists those that are")
+        raise AwsError(f"there is no endpoint {name} in {session.region}; byoc endpoints lists the endpoints")
     before.updatable(found)
     config = _named(session, found, to) if to else _earlier(session, found)
     models = [endpoint.model(session, model) for model in config.models]
@@ -105,7 +106,9 @@ def _named(session: Session, found: Endpoint, to: str) -> Configuration:
         )
     config = endpoint.configuration(session, to)
     if config is None:
-        raise AwsError(f"there is no configuration {to}; byoc endpoints {found.name} --history lists those that are")
+        raise AwsError(
+            f"there is no configuration {to}; byoc endpoints {found.name} --history lists the configurations"
+        )
     return config
 
 
@@ -115,7 +118,7 @@ def _earlier(session: Session, found: Endpoint) -> Configuration:
         return config
     made = endpoint.made_for(session, found.name)
     now = next((config.created for config in made if config.name == found.config), None)
-    for config in made:  # the newest first
+    for config in made:  # sorted, the newest first
         if config.name != found.config and (now is None or config.created < now):
             return config
     raise AwsError(

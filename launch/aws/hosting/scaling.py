@@ -12,14 +12,15 @@ from launch.aws.requests import scaling as requests
 from launch.aws.session import Session
 from launch.aws.specification import Alarms, Autoscale
 
-INVOCATIONS, WAITING = 60.0, 5.0  # the targets if --target is not given
+# Defaults of --target: requests a minute for each instance, and waiting requests for each instance of an asynchronous endpoint.
+INVOCATIONS, WAITING = 60.0, 5.0
 AUTOSCALING = "application-autoscaling"
 POLICIES = ("PolicyName", "PolicyType", "TargetTrackingScalingPolicyConfiguration", "StepScalingPolicyConfiguration")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Registered:
-    """The scaling of one variant that is registered at AWS."""
+    """The autoscaling of one variant, as it is registered at AWS."""
 
     resource: str  # endpoint/NAME/variant/VARIANT
     low: int
@@ -51,7 +52,7 @@ def parse(text: str, target: float | None, *, queue: bool, to_zero: bool = False
 
 
 def calls(endpoint: str, variant: str, scale: Autoscale) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations of Application Auto Scaling and their requests."""
+    """Return the operations of Application Auto Scaling that register the autoscaling of a variant, with their requests."""
     found = [
         ("RegisterScalableTarget", requests.scalable_target(endpoint, variant, scale)),
         ("PutScalingPolicy", requests.tracking(endpoint, variant, scale)),
@@ -62,7 +63,7 @@ def calls(endpoint: str, variant: str, scale: Autoscale) -> list[tuple[str, dict
 def alarm_calls(
     endpoint: str, variant: str, wanted: Alarms, tags: Mapping[str, str]
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Return the operations of CloudWatch and their requests."""
+    """Return the operations of CloudWatch that make the alarms of an endpoint, with their requests."""
     return [
         ("PutMetricAlarm", build(endpoint, variant, wanted, tags))
         for build in (alarm_requests.errors, alarm_requests.slow)
@@ -70,7 +71,7 @@ def alarm_calls(
 
 
 def scale(session: Session, endpoint: str, variant: str, wanted: Autoscale, tags: Mapping[str, str]) -> None:
-    """Register the autoscaling of a variant; it replaces the one that was registered before."""
+    """Register the autoscaling of a variant. It replaces an earlier one."""
     client = session.client(AUTOSCALING)
     with explained(f"the autoscaling of endpoint {endpoint}"):
         client.register_scalable_target(**requests.scalable_target(endpoint, variant, wanted))
@@ -81,7 +82,7 @@ def scale(session: Session, endpoint: str, variant: str, wanted: Autoscale, tags
 
 
 def watch(session: Session, endpoint: str, variant: str, wanted: Alarms, tags: Mapping[str, str]) -> None:
-    """Make the alarms, or change those that exist."""
+    """Make the alarms for errors and slow answers, or change them if they exist."""
     client = session.client("cloudwatch")
     with explained(f"the alarms of endpoint {endpoint}"):
         for _, request in alarm_calls(endpoint, variant, wanted, tags):
@@ -118,7 +119,7 @@ def unregister(session: Session, found: Registered) -> None:
 
 
 def register_again(session: Session, found: Registered) -> None:
-    """Bring back a scaling that was removed."""
+    """Register again an autoscaling that was removed."""
     client = session.client(AUTOSCALING)
     with explained(f"the autoscaling of {found.resource}"):
         client.register_scalable_target(**found.members, MinCapacity=found.low, MaxCapacity=found.high)
@@ -127,7 +128,10 @@ def register_again(session: Session, found: Registered) -> None:
 
 
 def alarms(session: Session, endpoint: str) -> list[str]:
-    """Return the names of our alarms of an endpoint that exist, without those of its scaling policies."""
+    """Return the names of the existing alarms that byoc made for an endpoint.
+
+    The alarms that AWS made for scaling policies are not among them.
+    """
     client = session.client("cloudwatch")
     with explained(f"the alarms of endpoint {endpoint}"):
         answer = client.describe_alarms(AlarmNames=list(alarm_requests.names(endpoint)), AlarmTypes=["MetricAlarm"])
@@ -135,7 +139,7 @@ def alarms(session: Session, endpoint: str) -> list[str]:
 
 
 def alarm_names(endpoint: str) -> tuple[str, str]:
-    """Return the names of the alarms for errors and slow answers, which also roll back an update."""
+    """Return the names of the two alarms for errors and for slow answers, which also roll back an update."""
     return alarm_requests.names(endpoint)[:2]
 
 

@@ -1,4 +1,4 @@
-"""`byoc transform`: one job answers all photos of a folder or of an S3 prefix."""
+"""`byoc transform`: one job classifies all photos of a folder or of an S3 prefix."""
 
 import json
 import sys
@@ -26,13 +26,13 @@ from launch.aws.specification import Machines, Model, Transform
 
 STEM = "transform"
 OPERATIONS = ("CreateModel", "CreateTransformJob")
-LINES = 20  # answers that are shown on the screen; the file has all
-KEPT = "the model {0} was made for it and costs nothing; delete it when the job has ended: byoc delete {0}"
+LINES = 20  # number of answers that are shown on the screen; the file has all
+KEPT = "the model {0} was made for this job and costs nothing; delete it when the job has ended: byoc delete {0}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """A transform job, the files that are uploaded for it, and the model that is made for it, if it needs one."""
+    """A transform job, the folder that is uploaded for it, and the model that is made for it if no existing model is used."""
 
     job: Transform
     folder: Path | None = None  # the photos on this machine that are uploaded
@@ -47,7 +47,7 @@ class Transformed:
     job: str
     output: str
     answers: tuple[Answer, ...] = field(default=())
-    model: str = ""  # the model that was made for this job alone, if it is still there because nobody waits for the job
+    model: str = ""  # name of the model that was made for this job alone, if byoc did not wait for the job and so did not delete the model
 
     @property
     def refused(self) -> tuple[Answer, ...]:
@@ -55,8 +55,8 @@ class Transformed:
 
 
 def batch(session: Session, source: str, model: str, out: str, machines: Machines, content_type: str) -> Batch:
-    """Return the job that answers all photos of `source`; `model` is the name of a model on SageMaker, or an artifact in a form
-    that deploy accepts.
+    """Return the job that classifies all photos of `source`. `model` is the name of a model on SageMaker, or an artifact in a form that
+    deploy accepts.
 
     Raises ConfigError for a source or a model that cannot be used, and DataError for a folder without photos.
     """
@@ -105,7 +105,7 @@ def transform(session: Session, wanted: Batch, *, choice: Choice = "auto", wait:
         if not wait:
             return Transformed(job=job.name, output=job.output, model=wanted.model.name if wanted.model else "")
         ended = follow.follow(session, "transform", job.name)
-    except Detached as stop:  # the job goes on, and needs its model
+    except Detached as stop:  # the job still runs and needs its model
         stop.text += _kept(wanted)
         raise
     except KeyboardInterrupt as stop:
@@ -129,7 +129,7 @@ def transform(session: Session, wanted: Batch, *, choice: Choice = "auto", wait:
 
 
 def command(options: Namespace) -> int:
-    """`byoc transform`: status 1 when a photo was refused."""
+    """`byoc transform`: returns status 1 if a photo was refused."""
     session = Session(settings.load(options))
     out = None if options.out.startswith("s3://") else Path(options.out)
     if out and out.exists() and (not out.is_dir() or any(out.iterdir())):
@@ -196,7 +196,7 @@ def _plan(session: Session, wanted: Batch) -> plan.Plan:
 
 
 def _send(session: Session, wanted: Batch, choice: Choice) -> None:
-    """Create the model that is made only for this job, and the job."""
+    """Create the job's own model if it has one, and then the job."""
     if wanted.model:
         with explained(f"model {wanted.model.name}"):
             session.client("sagemaker").create_model(**model_requests.model(wanted.model))
@@ -204,7 +204,7 @@ def _send(session: Session, wanted: Batch, choice: Choice) -> None:
 
 
 def _runs(session: Session, name: str) -> bool:
-    """Return whether a job exists and has not ended; also true if AWS does not say."""
+    """Return whether a job exists and has not ended. Return True also if AWS does not answer."""
     kind = kinds.KINDS["transform"]
     try:
         return kinds.state(kind, kinds.describe(session, "transform", name)) not in kind.ends
@@ -220,15 +220,13 @@ def _forget(session: Session, wanted: Batch) -> None:
 
 
 def _kept(wanted: Batch) -> str:
-    """Return a sentence about the model that was made for a job, if nobody waits for the job any more."""
+    """Return a sentence on how to delete the model that was made for a job; empty if no model was made."""
     return f"\n{KEPT.format(wanted.model.name)}" if wanted.model else ""
 
 
 def _text(done: Transformed, out: Path | None) -> str:
     if not done.answers:
-        text = (
-            f"transform job {done.job} runs; its answers come to {done.output}\nsee it: byoc logs {done.job} --follow"
-        )
+        text = f"transform job {done.job} runs; its answers come to {done.output}\nfollow it: byoc logs {done.job} --follow"
         return f"{text}\n{KEPT.format(done.model)}" if done.model else text
     good = [answer for answer in done.answers if not answer.error]
     lines = [line for answer in good[:LINES] for line in answer.lines()]

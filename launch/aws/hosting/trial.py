@@ -26,7 +26,7 @@ class Trial:
 
 
 def ask(session: Session, target: Target, photo: Path | None = None) -> Trial:
-    """Return an endpoint's answer to a photo; raises AwsError if it is in service but does not answer."""
+    """Return an endpoint's answer to a photo. Raises AwsError if the endpoint is in service but does not answer."""
     path = photo or PHOTO
     started = time.monotonic()
     try:

@@ -12,9 +12,9 @@ from launch.aws.hosting.endpoint import Endpoint
 from launch.aws.jobs import follow, kinds, start
 from launch.aws.session import Session
 
-# Seconds: SageMaker's limit for the first /ping (AWS's guide), and a guess for the artifact's download.
+# START is SageMaker's limit for the first /ping (AWS's guide). DOWNLOAD is a guess for the artifact's download. Both are in seconds.
 START, DOWNLOAD = 480, 600
-INSTANCES = 900  # seconds until instances have started and pulled the image; this never takes less than two minutes
+INSTANCES = 900  # seconds allowed for instances to start and pull the image; this never takes less than two minutes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Change:
 
     found: Endpoint
     request: dict[str, Any]
-    # The scaling to remove and register again, since the instance type changes.
+    # The scaling to remove and to register again. It is empty if the instance type stays.
     unregister: tuple[scaling.Registered, ...] = ()
 
 
@@ -33,7 +33,7 @@ def patience(start_seconds: int, download_seconds: int, bake: int = 0) -> float:
 
 
 def send(session: Session, change: Change) -> None:
-    """Send an update. The tag that names the earlier configuration is written before anything changes."""
+    """Send an update. Before anything changes, a tag with the name of the present configuration is written."""
     client = session.client("sagemaker")
     tag(session, change.found.arn, {marks.PREVIOUS: change.found.config})
     try:
@@ -70,7 +70,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
     name, wanted = change.found.name, change.request["EndpointConfigName"]
     try:
         now = endpoint.find(session, name)
-        # The log since the update began, by AWS's clock, which may differ from this machine's.
+        # Show the log since the update began. The start comes from AWS, whose clock may differ from this machine's.
         until_answering(session, name, seconds, since=now.changed.timestamp() if now else None)
     except Detached as stop:
         if change.unregister:
@@ -81,7 +81,7 @@ def until_updated(session: Session, change: Change, seconds: float) -> None:
         scaling.register_again(session, registered)
     if found and found.config != wanted:
         raise AwsError(
-            f"the endpoint {name} was rolled back and serves {found.config} as before: {found.reason or 'AWS says no reason'}; "
+            f"the endpoint {name} was rolled back and serves {found.config} as before: {found.reason or 'AWS gives no reason'}; "
             f"byoc logs {name} says more"
         )
 
@@ -92,11 +92,11 @@ def until_answering(session: Session, name: str, seconds: float, since: float | 
     try:
         ended.check()
     except AwsError as error:
-        raise AwsError(f"{error}\ndelete what it left: byoc delete {name}", error.code) from None
+        raise AwsError(f"{error}\ndelete the endpoint: byoc delete {name}", error.code) from None
 
 
 def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
-    """Add tags, or change those that exist."""
+    """Add tags to a resource, or change those that exist."""
     with explained(f"the tags of {arn}"):
         session.client("sagemaker").add_tags(
             ResourceArn=arn, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
@@ -104,17 +104,18 @@ def tag(session: Session, arn: str, tags: dict[str, str]) -> None:
 
 
 def undone(session: Session, name: str, config: str, model: str, create: Callable[[], None]) -> None:
-    """Create an endpoint, or the model and configuration of an update. If AWS refuses a request, delete what was made before it.
+    """Run `create`, which makes an endpoint, or the model and configuration of an update. If AWS refuses a request, delete the
+    configuration and the model again.
 
-    After Ctrl-C, raise Detached if the endpoint has or will have its new configuration, or if something that was made for it could not
-    be deleted. Raise KeyboardInterrupt if nothing is left.
+    After Ctrl-C, raise Detached if the endpoint has or will have its new configuration, or if something that was made could not be deleted.
+    Raise KeyboardInterrupt if nothing is left.
     """
     try:
         create()
     except KeyboardInterrupt as stop:
         start.interrupted(session, "endpoint", name, stop, lambda: _gets(session, name, config))
         if left := _forget(session, config, model):
-            raise Detached(f"endpoint {name} gets no {config}; {left}", *stop.args) from None
+            raise Detached(f"the endpoint {name} does not get the configuration {config}; {left}", *stop.args) from None
         raise
     except UserError as error:
         try:
@@ -129,14 +130,20 @@ def undone(session: Session, name: str, config: str, model: str, create: Callabl
 
 
 def _gets(session: Session, name: str, config: str) -> bool:
-    """Whether an endpoint has a configuration, or is being created or updated with it; raises AwsError."""
+    """Return whether an endpoint has a configuration, or is being created or updated with it.
+
+    Raises AwsError if AWS does not describe the endpoint.
+    """
     answer = kinds.describe(session, "endpoint", name)
     pending = answer.get("PendingDeploymentSummary") or {}
     return config in (answer.get("EndpointConfigName"), pending.get("EndpointConfigName"))
 
 
 def _forget(session: Session, config: str, model: str) -> str:
-    """Delete a configuration and a model that no endpoint uses. Return a sentence about what is left of them, and how to delete it."""
+    """Delete a configuration and a model that no endpoint uses.
+
+    Return a sentence that names what could not be deleted, and how to delete it later.
+    """
     client, left = session.client("sagemaker"), []
     for what, called, call, request in (
         ("configuration", config, client.delete_endpoint_config, {"EndpointConfigName": config}),
@@ -144,6 +151,6 @@ def _forget(session: Session, config: str, model: str) -> str:
     ):
         try:
             endpoint.delete(f"{what} {called}", call, **request)
-        except (AwsError, KeyboardInterrupt):  # the first error, or the first Ctrl-C, is the one to report
+        except (AwsError, KeyboardInterrupt):  # not raised, because only the first error or Ctrl-C is reported
             left.append(f"the {what} {called} may be left, which costs nothing; byoc delete {called} deletes it")
     return "; ".join(left)

@@ -21,11 +21,11 @@ BAKE = 300  # seconds for which the alarms watch new instances before the old on
 class Wanted:
     """The endpoint that a user wants.
 
-    A value that is None or empty was not set: an update leaves it as it is, a new endpoint gets the default.
+    A value that is None or empty was not given: an update leaves the setting as it is, and a new endpoint gets the default.
     """
 
     endpoint: str
-    model: str = ""  # in a form that artifact.find accepts
+    model: str = ""  # the model's source, in a form that artifact.find accepts
     package: str = ""  # ARN of a version in the model registry
     group: str = ""  # a group in the registry; its newest approved version is deployed
     kind: EndpointKind | None = None
@@ -34,16 +34,16 @@ class Wanted:
     concurrency: int | None = None
     types: tuple[str, ...] = ()
     count: int | None = None
-    inference_ami: str = ""  # "none" leaves the choice to SageMaker
+    inference_ami: str = ""  # "none" means that SageMaker chooses the AMI
     start_seconds: int | None = None
     download_seconds: int | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
-    autoscale: str = ""  # MIN:MAX
+    autoscale: str = ""  # numbers of instances as MIN:MAX
     target: float | None = None
     to_zero: bool = False
     alarms: Alarms | None = None
-    capture: int | None = None  # percent of requests that are kept; 0 ends capturing
-    life: float | None = None  # hours
+    capture: int | None = None  # percentage of requests to keep; 0 ends capturing
+    life: float | None = None  # hours until the endpoint's life ends
     bake: int | None = None
     run: str = ""  # the name of the `byoc run` that makes the endpoint
     overrides: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
@@ -121,7 +121,9 @@ def scale(wanted: Wanted, kind: EndpointKind) -> Autoscale | None:
             raise ConfigError("--target is an option of autoscaling; add --autoscale MIN:MAX")
         return None
     if kind == "serverless":
-        raise ConfigError("a serverless endpoint scales by itself; leave --autoscale out, --concurrency bounds it")
+        raise ConfigError(
+            "a serverless endpoint scales by itself; leave --autoscale out, and limit it with --concurrency"
+        )
     if wanted.to_zero and kind != "async":
         raise ConfigError("--scale-to-zero is for an asynchronous endpoint; add --async, or use --serverless")
     return scaling.parse(wanted.autoscale or "0:1", wanted.target, queue=kind == "async", to_zero=wanted.to_zero)
@@ -140,6 +142,6 @@ def bake(session: Session, wanted: Wanted, was: Before | None) -> int:
     """Return how many seconds the old instances are kept after the new ones answer."""
     if wanted.bake is not None:
         if not 0 <= wanted.bake <= 3600:
-            raise ConfigError(f"--bake is {wanted.bake}; it is seconds, from 0 to 3600")
+            raise ConfigError(f"--bake is {wanted.bake}; it must be a number of seconds from 0 to 3600")
         return wanted.bake
     return BAKE if was and (wanted.alarms or scaling.guards(session, wanted.endpoint)) else 0

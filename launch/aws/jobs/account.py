@@ -16,14 +16,17 @@ from launch.aws.settings import Settings
 from launch.aws.specification import Identity
 from launch.aws.texts import pairs
 
-# Placeholders for settings that the user has not named. A plan that holds one of them is never sent.
+# Placeholders for settings that the user has not given. A plan with a placeholder is never sent.
 REGION, BUCKET, IMAGE = "us-east-1", "missing-bucket", "missing-image"
 ROLE = "arn:aws:iam::000000000000:role/missing-role"
 
 
 @dataclass(frozen=True)
 class Account:
-    """The account of one run. A placeholder replaces each setting in `missing`; if there is one, nothing may be sent."""
+    """The account of one command.
+
+    `missing` holds a sentence for each setting that a placeholder replaces; if it is not empty, nothing may be sent.
+    """
 
     session: Session
     identity: Identity
@@ -33,12 +36,12 @@ class Account:
 
     @property
     def root(self) -> str:
-        """The S3 address below which the driver puts everything."""
+        """The S3 address below which byoc stores everything."""
         return f"s3://{self.bucket}/{self.session.settings.prefix}"
 
 
 def account(options: Namespace) -> Account:
-    """Return the account that the options and byoc.toml describe; raises UserError for a missing setting, except in a dry run."""
+    """Return the account that the options and byoc.toml describe. Raises UserError for a missing setting, except in a dry run."""
     settings = account_settings.load(options)
     if options.image:
         settings = dataclasses.replace(settings, train_image=options.image)

@@ -1,4 +1,4 @@
-"""The hyperparameters of a tuning job's best training job: `byoc train --best-of` trains with them."""
+"""Finds the hyperparameters of a tuning job's best training job, with which `byoc train --best-of` trains."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from launch.aws.session import Session
 
 
 def best_of(session: Session, name: str) -> dict[str, str]:
-    """Return all hyperparameters of the best training job so far, including those that were not varied.
+    """Return all hyperparameters of the best training job so far, including those that the search does not vary.
 
     Raises AwsError if there is no such tuning job, and ConfigError if none of its jobs has a result.
     """
@@ -18,13 +18,15 @@ def best_of(session: Session, name: str) -> dict[str, str]:
         answer = kinds.describe(session, "tuning", name)
     except AwsError as error:
         if kinds.is_missing(error):
-            raise AwsError(f"--best-of {name}: there is no such tuning job; byoc jobs lists them", error.code) from None
+            raise AwsError(
+                f"--best-of {name}: there is no such tuning job; byoc jobs lists the jobs", error.code
+            ) from None
         raise
     return hyperparameters(answer, name)
 
 
 def hyperparameters(answer: Mapping[str, Any], name: str) -> dict[str, str]:
-    """Return the hyperparameters of the best training job of a described tuning job; raises ConfigError if there is none."""
+    """Return the hyperparameters of the best training job of a described tuning job. Raises ConfigError if there is no such job."""
     found = trials.best(answer)
     if found is None:
         raise ConfigError(

@@ -15,7 +15,7 @@ from launch.aws.session import Session
 from launch.aws.specification import Channel, InputMode
 from train.config import Config
 
-TRAINING = "training"  # the channel of the photos; each folder in it is a split
+TRAINING = "training"  # name of the channel for the photos; each folder in it is a split
 RECORDIO = "application/x-recordio"
 
 
@@ -36,7 +36,7 @@ class Input:
 
 
 def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
-    """Return a job's inputs. Folders of photos are checked. `root` is the S3 address below which the driver puts everything.
+    """Return a job's inputs. Folders of photos are checked. `root` is the S3 address below which byoc stores everything.
 
     Raises DataError if training would refuse the photos, and ConfigError for a folder that does not exist.
     """
@@ -49,7 +49,7 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
             found.append(Input(channel, given if given.endswith(("/", ".tar.gz")) else f"{given}/"))
             continue
         if not given.is_dir():
-            raise ConfigError(f"--{option} {given} is not a folder; name one, or s3://BUCKET/PREFIX/")
+            raise ConfigError(f"--{option} {given} is not a folder; name a folder, or s3://BUCKET/PREFIX/")
         name = ILLEGAL.sub("-", given.resolve().name).strip("-") or "photos"
         place = "data" if option == "data" else option
         photos = 0
@@ -60,7 +60,7 @@ def inputs(options: Namespace, root: str, config: Config) -> list[Input]:
 
 
 def channels(wanted: list[Input], mode: InputMode, splits: Callable[[Input], list[str]]) -> tuple[Channel, ...]:
-    """Return the channels of the inputs. A pipe has no folders, so in Pipe mode each split of the photos is a separate channel."""
+    """Return the channels of the inputs. In Pipe mode each split of the photos is a separate channel, because a pipe has no folders."""
     found = []
     for one in wanted:
         if one.name == TRAINING and mode == "Pipe":
@@ -73,7 +73,7 @@ def channels(wanted: list[Input], mode: InputMode, splits: Callable[[Input], lis
 
 
 def splits(session: Session, one: Input) -> list[str]:
-    """Return the folders of the photos, on this machine or in S3; raises ConfigError if there are none."""
+    """Return the names of the folders in the input of photos, on this machine or in S3. Raises ConfigError if there are none."""
     if one.folder is not None:
         names = sorted(path.name for path in one.folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     else:
@@ -89,12 +89,12 @@ def splits(session: Session, one: Input) -> list[str]:
 
 
 def in_buckets(own: str, wanted: Sequence[Input]) -> list[str]:
-    """Return the buckets that a job uses: byoc's own one, and those of the inputs."""
+    """Return the buckets that a job uses: byoc's own bucket, and the buckets of the inputs."""
     return list(dict.fromkeys([own, *(one.uri.removeprefix("s3://").partition("/")[0] for one in wanted)]))
 
 
 def check_there(session: Session, one: Input) -> None:
-    """Raise AwsError or ConfigError if an S3 prefix cannot be read or holds nothing."""
+    """Raise AwsError or ConfigError if an S3 prefix cannot be read or is empty."""
     if one.folder is not None:
         return
     bucket, _, prefix = one.uri.removeprefix("s3://").partition("/")
@@ -104,9 +104,9 @@ def check_there(session: Session, one: Input) -> None:
         raise ConfigError(f"{one.uri} holds nothing; upload photos with byoc data upload, or name their folder")
 
 
-@functools.cache  # cached, because byoc run checks the same photos for each of its jobs
+@functools.cache  # The result is cached, because byoc run checks the same photos for each of its jobs.
 def _checked(folder: Path, validation_share: float, seed: int, max_unreadable: float) -> int:
-    """Return the number of photos; raises DataError with every problem that would make training fail."""
+    """Return the number of photos. Raises DataError with every problem that would make training fail."""
     config = Config(validation_share=validation_share, seed=seed, max_unreadable=max_unreadable)
     findings: dict[str, Any] = check.survey(folder, config)
     if findings["fatal"]:

@@ -1,4 +1,4 @@
-"""Describes how a job or an endpoint ended. Also holds the message for a user who stops following one before its end."""
+"""Describes how a job or an endpoint ended. Also makes the message for a user who stops following it before its end."""
 
 import contextlib
 import math
@@ -11,12 +11,12 @@ from launch.aws.jobs.kinds import KINDS, Kind, Name, state
 from launch.aws.session import Session
 
 GOOD = ("Completed", "InService")
-# Words in the reasons that AWS gives, with what each means for the user and what helps.
+# A remedy for each word that AWS's reasons may hold.
 REMEDIES = {
     "CapacityError": "AWS had no such instance free; name several types, --instance a,b,c, or try again later",
-    "MaxRuntimeExceeded": "it ran longer than --max-run; raise that, and go on from its checkpoints with --resume",
-    "MaxWaitTimeExceeded": "spot instances did not come within --max-wait; raise that, or leave --spot out",
-    "InternalServerError": "try again, or let AWS do so with --retries",
+    "MaxRuntimeExceeded": "it ran longer than --max-run; raise --max-run, and continue from its checkpoints with --resume",
+    "MaxWaitTimeExceeded": "no spot instances were free within --max-wait; raise --max-wait, or leave --spot out",
+    "InternalServerError": "try again, or let AWS try again with --retries",
 }
 
 
@@ -39,7 +39,7 @@ class Ended:
 
     @property
     def reason(self) -> str:
-        """AWS's reason why it did not end well."""
+        """AWS's reason for a bad end; empty if AWS gives none."""
         return str(self.answer.get("FailureReason", ""))
 
     @property
@@ -49,17 +49,17 @@ class Ended:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last value of each metric. Values that are not finite are left out, since JSON cannot hold them."""
+        """The last value of each metric. Values that are not finite are left out, because JSON cannot hold them."""
         found = {entry["MetricName"]: float(entry["Value"]) for entry in self.answer.get("FinalMetricDataList") or []}
         return {name: value for name, value in found.items() if math.isfinite(value)}
 
     @property
     def seconds(self) -> int | None:
-        """The seconds that AWS bills for each instance; None if AWS does not say."""
+        """The seconds that AWS bills for each instance; None if AWS does not report them."""
         return self.answer.get("BillableTimeInSeconds")
 
     def check(self) -> None:
-        """Raise AwsError unless it ended well. The error holds AWS's reason, what helps, and the last lines of the log."""
+        """Raise AwsError if the job or endpoint did not end well. The error holds AWS's reason, a remedy, and the last lines of the log."""
         if self.good:
             return
         secondary = str(self.answer.get("SecondaryStatus", ""))
@@ -72,7 +72,7 @@ class Ended:
         text = f"{KINDS[self.kind].title} {self.name} {how}{': ' + why if why else ''}"
         lines = [f"{text}; {remedy}" if remedy else text]
         if self.artifact:
-            lines.append(f"it left the model that it had: {self.artifact}")
+            lines.append(f"the model so far is at {self.artifact}")
         if self.tail and self.status != "Stopped":
             lines += ["its last lines:", *(f"  {line}" for line in self.tail)]
         raise AwsError("\n".join(lines), self.status)
@@ -80,7 +80,7 @@ class Ended:
 
 @contextlib.contextmanager
 def left_running(session: Session, kind: Name, name: str) -> Iterator[None]:
-    """Turn Ctrl-C in the block into Detached, whose text says that the job or the endpoint goes on."""
+    """Turn Ctrl-C in the block into Detached. Its text says that the job or the endpoint keeps running."""
     try:
         yield
     except Detached:
@@ -93,12 +93,12 @@ def goes_on(kind: Kind, name: str, region: str) -> str:
     """Return the message for a user who stops following a job or an endpoint."""
     if kind.name == "endpoint":
         return (
-            f"endpoint {name} goes on in {region} and costs money until it is deleted\n"
-            f"come back to it: byoc logs {name} --follow\n"
+            f"endpoint {name} keeps running in {region} and costs money until it is deleted\n"
+            f"follow it again: byoc logs {name} --follow\n"
             f"delete it: byoc delete {name}"
         )
     return (
-        f"{kind.title} {name} goes on in {region} and costs money until it ends\n"
-        f"come back to it: byoc logs {name} --follow\n"
+        f"{kind.title} {name} keeps running in {region} and costs money until it ends\n"
+        f"follow it again: byoc logs {name} --follow\n"
         f"stop it: byoc stop {name}"
     )

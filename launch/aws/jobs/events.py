@@ -1,4 +1,4 @@
-"""The lines of a log in CloudWatch, as they come."""
+"""Reads the lines of a log in CloudWatch as they arrive."""
 
 import time
 from collections.abc import Iterator
@@ -24,27 +24,27 @@ class Line:
 
     @property
     def host(self) -> str:
-        """The host that wrote the line, from the stream's name, as in algo-1."""
+        """The host that wrote the line, as in algo-1. It is part of the stream's name."""
         return "-".join(self.stream.rpartition("/")[2].split("-")[:2])
 
 
 @dataclass
 class LogReader:
-    """Reads a log from a moment on. Each call of `new` returns the lines that no earlier call has returned."""
+    """Reads a log from a given time on. Each call of `new` returns the lines that no earlier call has returned."""
 
     session: Session
     group: str
     prefix: str = ""  # the beginning of the streams' names
     since: float = 0.0
-    search: str = ""  # only lines that hold this text; upper and lower case count
+    search: str = ""  # text that the lines must hold, in upper and lower case as given; empty for all lines
     _from_ms: int = field(init=False)
-    _seen: dict[str, int] = field(default_factory=dict)  # event id: its time
+    _seen: dict[str, int] = field(default_factory=dict)  # the time of each event in milliseconds, by the event's id
 
     def __post_init__(self) -> None:
         self._from_ms = int(self.since * 1000)
 
     def new(self) -> Iterator[Line]:
-        """Yield the new lines in the order of their times; yield none if the log does not exist yet. Raises AwsError."""
+        """Yield the new lines in the order of their times. Yield nothing if the log does not exist yet. Raises AwsError."""
         newest = self._from_ms + OVERLAP_MS
         for event in self._events():
             if event["eventId"] in self._seen:
@@ -66,7 +66,7 @@ class LogReader:
                 with explained(f"the log {self.group}"):
                     page = self.session.client("logs").filter_log_events(**request)
             except AwsError as error:
-                if is_missing(error):  # nothing has been written yet
+                if is_missing(error):  # the log does not exist before its first line
                     return
                 raise
             yield from page["events"]
@@ -76,7 +76,7 @@ class LogReader:
 
 
 def reader(session: Session, kind: Kind, name: str, since: float = 0.0, search: str = "") -> LogReader:
-    """Return the reader of the log of a job or an endpoint. For a tuning job it reads the logs of all its training jobs."""
+    """Return the reader for the log of a job or an endpoint. For a tuning job it reads the logs of all its training jobs."""
     if kind.name == "endpoint":
         return LogReader(session, f"{kind.group}/{name}", since=since, search=search)
     return LogReader(
@@ -89,7 +89,7 @@ def reader(session: Session, kind: Kind, name: str, since: float = 0.0, search: 
 
 
 def shown(line: Line, hosts: int = 1) -> str:
-    """Return a line as it is shown, with its host if there are several."""
+    """Return a line as the user sees it, with its host if there are several hosts."""
     return f"{line.host}: {line.text}" if hosts > 1 else line.text
 
 

@@ -1,4 +1,4 @@
-"""Follows a job until it ends, or an endpoint until it is in service. If the user stops following it, a message says that it goes on."""
+"""Follows a job until it ends, or an endpoint until it is in service. A user who stops following it is told that it keeps running."""
 
 import contextlib
 import math
@@ -17,12 +17,12 @@ from launch.aws.jobs.screen import Phases, Screen, Status, epochs_of
 from launch.aws.jobs.trials import Trials
 from launch.aws.session import Session
 
-# Seconds between two requests, to which up to 10 more are added at random; ListTrainingJobs allows two calls a second.
+# Seconds between two requests. Up to 10 more seconds are added at random, because ListTrainingJobs allows two calls a second.
 POLL = 10.0
-LOOPBACK_POLL = 0.2  # the same for an emulator on this machine
+LOOPBACK_POLL = 0.2  # seconds between two requests to an emulator on this machine
 LAST_LINES = 5.0  # seconds that CloudWatch may take to show what a job wrote before it ended
-RETRIES = 10  # requests in a row that may get no answer
-# botocore's errors for a request without an answer. The job itself is not affected.
+RETRIES = 10  # the most requests in a row without an answer
+# botocore's errors for a request without an answer. They do not affect the job itself.
 UNANSWERED = {
     "ConnectTimeoutError",
     "ConnectionClosedError",
@@ -45,11 +45,11 @@ def follow(
     since: float | None = None,
     seconds: float = math.inf,
 ) -> Ended:
-    """Show what a job does until it ends, or an endpoint until it is in service or has failed, and return its end.
+    """Show the progress of a job until it ends, or of an endpoint until it is in service or has failed, and return its end.
 
-    Lines go to `file`, by default standard output. The log is shown from the time `since`, by default from the beginning.
-    Raises AwsError after `seconds`, or if AWS does not answer for long. Raises CredentialsError if credentials expire,
-    and Detached after Ctrl-C, SIGTERM or SIGHUP. Each of these errors says that the job goes on.
+    Lines go to `file`, by default standard output. The log is shown from the time `since`, by default from the beginning. Raises AwsError
+    after `seconds`, or if AWS does not answer for long. Raises CredentialsError if credentials expire, and Detached after Ctrl-C, SIGTERM
+    or SIGHUP. Each of these errors says that the job keeps running.
     """
     found = kinds.KINDS[kind]
     try:
@@ -62,18 +62,21 @@ def follow(
 
 
 def pause(session: Session) -> None:
-    """Wait until AWS may be asked again."""
+    """Wait until the next request to AWS is allowed."""
     time.sleep(LOOPBACK_POLL if near(session) else POLL * (1 + random.random()))
 
 
 def near(session: Session) -> bool:
-    """Return whether SageMaker is an emulator on this machine. Under `byoc emulate -- COMMAND`, AWS's own names lead to it."""
+    """Return whether SageMaker is an emulator on this machine.
+
+    Under `byoc emulate -- COMMAND`, AWS's own host names lead to the emulator.
+    """
     address = os.environ.get("BYOC_EMULATOR") or session.client("sagemaker").meta.endpoint_url
     return urlsplit(address).hostname in ("127.0.0.1", "localhost", "::1")
 
 
 class Patience:
-    """Counts the requests in a row that got no answer. Throttling is waited out for as long as it lasts."""
+    """Counts the requests in a row that got no answer. Throttled requests are repeated without a limit."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -85,14 +88,14 @@ class Patience:
         self._failed = 0
 
     def failed(self, error: AwsError) -> None:
-        """Count a request that failed; raises its error if another request would not help."""
+        """Count a failed request. Raise its error if another request would not help."""
         if isinstance(error, CredentialsError) or not _passes(error):
             raise error
         self._failed += 1
         if self._failed > RETRIES and error.code not in refusals.THROTTLED:
             raise error
         if self._failed == 1:
-            self._screen.say(f"{error}; it is tried again")
+            self._screen.say(f"{error}; byoc tries again")
 
 
 class _Follower:
@@ -131,13 +134,13 @@ class _Follower:
     def _end(self, answer: dict[str, Any]) -> Ended:
         if self.log is not None and not near(self.session):
             time.sleep(LAST_LINES)
-            with contextlib.suppress(AwsError):  # the job's end is known
+            with contextlib.suppress(AwsError):  # an error does not matter here, because the job's end is already known
                 self._tell(answer, [], list(self._new_lines(answer)))
         return Ended(kind=self.kind.name, name=self.name, answer=answer, tail=tuple(self.screen.tail))
 
     def _show(self, answer: dict[str, Any]) -> None:
         if self.kind.name == "tuning":
-            self.trials.look(answer)  # the lines of all its jobs would hide the table
+            self.trials.look(answer)  # the logs of all training jobs would hide the table of trials
             return
         phases: list[tuple[float, str]] = []
         if self.kind.name == "training":
@@ -152,7 +155,7 @@ class _Follower:
             if error.code not in refusals.DENIED:
                 raise
             self.readable = False
-            self.screen.say(f"{error}; the job is followed without its log")
+            self.screen.say(f"{error}; byoc follows the job without its log")
         finally:
             self._tell(answer, phases, lines)
 

@@ -28,7 +28,7 @@ class Prepared(Generic[Wanted]):
     account: Account
     wanted: Wanted
     inputs: Sequence[data.Input]
-    new_name: bool  # whether byoc made the name, and not the user
+    new_name: bool  # whether byoc made the name, instead of the user
 
     @property
     def session(self) -> Session:
@@ -44,7 +44,7 @@ class Prepared(Generic[Wanted]):
 
 
 def send(prepared: Prepared[Wanted], sender: Choice = "auto") -> None:
-    """Upload the folders and send the request. Raises Detached after Ctrl-C if the job was started nevertheless."""
+    """Upload the folders and send the request. Raises Detached if the job was started although the user pressed Ctrl-C."""
     session = prepared.session
     for bucket in data.in_buckets(prepared.account.bucket, prepared.inputs):
         buckets.check(session, bucket)
@@ -56,7 +56,7 @@ def send(prepared: Prepared[Wanted], sender: Choice = "auto") -> None:
 
 
 def run(prepared: Prepared[Wanted], sender: Choice = "auto", file: TextIO | None = None) -> Ended:
-    """Send the job, show in `file` what it does, and return its end. Raises AwsError if it does not complete."""
+    """Send the job, show its progress in `file`, and return its end. Raises AwsError if the job does not complete."""
     send(prepared, sender)
     ended = follow.follow(prepared.session, prepared.kind, prepared.name, file=file)
     ended.check()

@@ -1,4 +1,7 @@
-"""The four kinds of things that run and cost money. For each: how AWS lists and describes it, when it has ended, and where its log is."""
+"""The four kinds of jobs and endpoints that cost money.
+
+For each kind: how AWS lists and describes it, when it has ended, and where its log is.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +12,8 @@ from launch.aws.session import Session
 
 Name = Literal["training", "tuning", "transform", "endpoint"]
 PAGE = 100  # the largest MaxResults of a List action
-# AWS's codes for a name that does not exist. ValidationException has many causes; only these words in it mean a missing name.
+# AWS's error codes for a name that does not exist. ValidationException has many causes; only the words below in its text mean a missing
+# name.
 MISSING_CODES = ("ResourceNotFound", "ResourceNotFoundException")
 MISSING_WORDS = ("not found", "could not find", "does not exist")
 
@@ -20,12 +24,12 @@ class Kind:
 
     name: Name
     title: str
-    api: str  # its part in the names of boto3's methods: describe_<api>, list_<api>s
+    api: str  # the kind's part in the names of boto3's methods: describe_<api>, list_<api>s
     parameter: str
     status: str
     summaries: str  # the member that holds the list in the List action's answer
-    ends: tuple[str, ...]  # statuses in which nothing happens any more
-    group: str  # its log group in CloudWatch; each endpoint has its own
+    ends: tuple[str, ...]  # statuses that do not change any more
+    group: str  # the kind's log group in CloudWatch; each endpoint has its own
 
 
 KINDS: dict[Name, Kind] = {
@@ -76,7 +80,7 @@ KINDS: dict[Name, Kind] = {
 
 
 def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
-    """Return what Describe answers; raises AwsError."""
+    """Return the answer of the Describe action; raises AwsError."""
     found = KINDS[kind]
     with explained(f"{found.title} {name}"):
         answer: dict[str, Any] = getattr(session.client("sagemaker"), f"describe_{found.api}")(
@@ -86,7 +90,7 @@ def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
 
 
 def listed(session: Session, kind: Name, **filters: str) -> Iterator[dict[str, Any]]:
-    """Yield all summaries that a List action knows, a hundred in each request; raises AwsError."""
+    """Yield all summaries of a List action, a hundred from each request; raises AwsError."""
     found = KINDS[kind]
     with explained(f"the list of {found.title}s"):
         pages = session.client("sagemaker").get_paginator(f"list_{found.api}s")
@@ -95,7 +99,7 @@ def listed(session: Session, kind: Name, **filters: str) -> Iterator[dict[str, A
 
 
 def is_missing(error: AwsError) -> bool:
-    """Return whether AWS says that a name does not exist."""
+    """Return whether an error of AWS means that a name does not exist."""
     text = str(error).lower()
     return error.code in MISSING_CODES or (
         error.code == "ValidationException" and any(words in text for words in MISSING_WORDS)
@@ -103,8 +107,10 @@ def is_missing(error: AwsError) -> bool:
 
 
 def find(session: Session, name: str) -> tuple[Kind, dict[str, Any]]:
-    """Return the kind of the thing with this name, and the answer of Describe. Raises AwsError if nothing has the name. Makes at most four
-    calls."""
+    """Return the kind of the job or endpoint with this name, and the answer of Describe. Makes at most four requests.
+
+    Raises AwsError if no job or endpoint has the name.
+    """
     for kind in KINDS.values():
         try:
             return kind, describe(session, kind.name, name)
@@ -112,12 +118,12 @@ def find(session: Session, name: str) -> tuple[Kind, dict[str, Any]]:
             if not is_missing(error):
                 raise
     raise AwsError(
-        f"no training job, tuning job, transform job or endpoint is called {name} in {session.region}; byoc jobs lists them, "
-        "--region names another region",
+        f"no training job, tuning job, transform job or endpoint is called {name} in {session.region}; list the jobs "
+        "with byoc jobs, or name another region with --region",
         "ResourceNotFound",
     )
 
 
 def state(kind: Kind, answer: Mapping[str, Any]) -> str:
-    """Return the status in an answer of Describe, also if it is a word that we do not know."""
+    """Return the status in an answer of Describe, even if byoc does not know it."""
     return str(answer.get(kind.status, "Unknown"))

@@ -19,12 +19,12 @@ JOBS: tuple[Name, ...] = ("training", "tuning", "transform")
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something that costs money or is broken; `hour` is its cost an hour, or None if that is not known."""
+    """Something that costs money or is broken. `hour` is its cost an hour, or None if the cost is unknown."""
 
     kind: str
     name: str
     what: str
-    end_it: str  # the command
+    end_it: str  # the command that ends the cost
     hour: float | None = None
 
 
@@ -49,9 +49,9 @@ def find(session: Session) -> list[Leftover]:
 
 
 def hour(config: Configuration, counts: Mapping[str, int], price: Prices) -> float | None:
-    """Return what the instances of an endpoint cost an hour; None if a type or its price is not known.
+    """Return the cost of an endpoint's instances an hour; None if a type or its price is unknown.
 
-    `counts` says how many instances each variant has now.
+    `counts` holds the present number of instances of each variant.
     """
     use: Use = "async" if config.answer.get("AsyncInferenceConfig") else "hosting"
     total = 0.0
@@ -67,13 +67,13 @@ def hour(config: Configuration, counts: Mapping[str, int], price: Prices) -> flo
 
 
 def _of_endpoint(session: Session, found: Endpoint, price: Prices) -> Leftover:
-    """Return an endpoint with its cost an hour, and with the parts that it has lost."""
+    """Return an endpoint with its cost an hour, and with the names of its deleted configuration or models."""
     config = endpoint.configuration(session, found.config)
     lost = [] if config else [f"the configuration {found.config}"]
     lost += [f"the model {name}" for name in (config.models if config else ()) if not endpoint.model(session, name)]
     what = found.status
     if lost:
-        what += f"; {' and '.join(lost)} was deleted, and AWS can no longer repair it: deploy it again, or delete it"
+        what += f"; {' and '.join(lost)} was deleted, so AWS can no longer repair the endpoint: deploy it again, or delete it"
     if found.until and found.until <= datetime.now(UTC):
         what += f"; its life ended at {found.until:%Y-%m-%d %H:%M} UTC"
     cost_of_it = hour(config, found.counts, price) if config else None

@@ -22,7 +22,7 @@ def instances(training: Training) -> str:
 
 
 def limit(training: Training) -> str:
-    """Return how long a job may take, as one line."""
+    """Return the time limits of a job as one line."""
     machines = training.machines
     text = f"at most {machines.max_run} s"
     if machines.spot:

@@ -1,7 +1,7 @@
-"""`byoc jobs`: lists what runs or ran on SageMaker, with its state, age and cost.
+"""`byoc jobs`: lists jobs and endpoints on SageMaker, with their state, age and cost. Those that still cost money come first.
 
-Things that still cost money come first. At most ten requests are sent by default, however many jobs an account has: four for the
-lists of the newest jobs and endpoints, and the others to find out what the first rows have cost.
+At most ten requests are sent by default, however many jobs an account has: four for the lists of the newest jobs and endpoints, and the
+others for the costs of the first rows.
 """
 
 import json
@@ -22,14 +22,14 @@ from launch.aws.jobs.kinds import KINDS, PAGE, Kind, Name, describe, is_missing
 from launch.aws.prices import Prices
 from launch.aws.session import Session
 
-# In this order, because the requests may not suffice for all.
+# The most important list is first, because the limit on requests may not allow all costs.
 LISTS: tuple[Name, ...] = ("endpoint", "training", "tuning", "transform")
 ENDED = ("Completed", "Failed", "Stopped", "Deleting", "OutOfService")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One job or endpoint. `cost` is what it has cost so far at the on-demand price; None if that is not known."""
+    """One job or endpoint. `cost` is its cost so far at the on-demand price; None if the cost is unknown."""
 
     kind: Name
     name: str
@@ -50,14 +50,14 @@ class Calls:
         self.left = most
 
     def take(self, requests: int = 1) -> bool:
-        """Count requests that are about to be sent, and return True. If this exceeds the limit, count nothing and return False."""
+        """Count requests that will be sent, and return True. If they exceed the limit, count nothing and return False."""
         allowed = self.left >= requests
         self.left -= requests if allowed else 0
         return allowed
 
 
 def jobs(session: Session, most: int = 20, calls: int = 10, name: str = "") -> list[Row]:
-    """Return the newest jobs and endpoints: first those that cost money, then the others, each newest first.
+    """Return the newest jobs and endpoints. Those that cost money come first; both groups are sorted, the newest first.
 
     At most `calls` requests are sent. Raises AwsError if AWS refuses a list.
     """
@@ -101,7 +101,7 @@ def command(options: Namespace) -> int:
 def table(rows: Sequence[Row], currency: str, now: datetime) -> str:
     """Return the rows as a table."""
     if not rows:
-        return "nothing runs and nothing ran in this region"
+        return "there are no jobs or endpoints in this region"
     wide = max(len(row.name) for row in rows) + 2
     lines = [f"{'name':<{wide}}{'kind':<11}{'state':<14}{'age':>6}  cost so far"]
     for row in rows:
@@ -114,7 +114,7 @@ def table(rows: Sequence[Row], currency: str, now: datetime) -> str:
 
 
 def age(seconds: float) -> str:
-    """Return a span of time in its largest unit."""
+    """Return a time span as a text in its largest unit."""
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
             return f"{seconds / length:.0f}{unit}"
@@ -142,7 +142,7 @@ def _row(kind: Kind, summary: Mapping[str, Any]) -> Row:
 
 
 def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
-    """Return the row with its cost so far. If no request is left to find that out, return it unchanged."""
+    """Return the row with its cost so far. If the limit on requests is reached, return the row unchanged."""
     if not price.hours:
         return row
     if row.kind == "endpoint":
@@ -153,14 +153,14 @@ def _priced(session: Session, row: Row, price: Prices, budget: Calls) -> Row:
         return row
     try:
         answer = describe(session, row.kind, row.name)
-    except AwsError:  # deleted a moment ago
+    except AwsError:  # deleted since the list was read
         return row
     reckon = cost.training_so_far if row.kind == "training" else cost.transform_so_far
     return replace(row, cost=reckon(price, answer, datetime.now(UTC)))
 
 
 def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return the total cost of the training jobs of a tuning job. Takes two requests, and one more for each further 100 jobs."""
+    """Return the total cost of the training jobs of a tuning job. Needs two requests, and one more for each further 100 jobs."""
     if not budget.take():
         return None
     seconds, more = 0.0, dict[str, str]()
@@ -176,19 +176,19 @@ def _tuning_cost(session: Session, row: Row, price: Prices, budget: Calls) -> fl
             if not page.get("NextToken"):
                 return cost.tuning_so_far(price, answer, seconds)
             more = {"NextToken": page["NextToken"]}
-    except AwsError:  # deleted a moment ago
+    except AwsError:  # deleted since the list was read
         pass
     return None
 
 
 def _endpoint_cost(session: Session, row: Row, price: Prices, budget: Calls) -> float | None:
-    """Return what an endpoint has cost, assuming that it never changed. Takes two requests."""
+    """Return the cost of an endpoint so far, as if it had never changed. Needs two requests."""
     if not budget.take(2):
         return None
     try:
         answer = describe(session, "endpoint", row.name)
     except AwsError as error:
-        if is_missing(error):  # deleted a moment ago
+        if is_missing(error):  # deleted since the list was read
             return None
         raise
     config = endpoint.configuration(session, answer["EndpointConfigName"])

@@ -1,4 +1,4 @@
-"""`byoc logs NAME`: the log of a job or an endpoint, from CloudWatch; with --follow until the job ends."""
+"""`byoc logs NAME`: shows the log of a job or an endpoint from CloudWatch. With --follow it continues until the job ends."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ from launch.aws.jobs.screen import Screen
 from launch.aws.session import Session
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-AN_HOUR = 3600.0  # the part of an endpoint's log that is shown by default, since the whole may be very long
+AN_HOUR = 3600.0  # seconds of an endpoint's log that are shown by default, because the whole log may be very long
 
 
 def command(options: Namespace) -> int:
@@ -57,7 +57,7 @@ def moment(text: str, now: float) -> float:
 
 
 def _go_on(session: Session, kind: kinds.Kind, options: Namespace, reader: events.LogReader, hosts: int) -> int:
-    """Show new lines until a job has ended; an endpoint goes on until Ctrl-C."""
+    """Show new lines until a job has ended, or until Ctrl-C for an endpoint."""
     patience = follow.Patience(Screen(sys.stderr))
     try:
         with left_running(session, kind.name, options.name):
@@ -89,7 +89,7 @@ def _print(lines: Iterable[Line], as_json: bool, hosts: int) -> None:
 
 
 def _hosts(kind: kinds.Kind, answer: dict[str, Any]) -> int:
-    """Return how many streams the lines come from."""
+    """Return the number of streams that write the log."""
     if kind.name in ("tuning", "endpoint"):
         return 2
     config = answer.get("ResourceConfig") or answer.get("TransformResources") or {}

@@ -17,7 +17,7 @@ SCALES: dict[str, Scale] = {
     "log": "Logarithmic",
     "reverse-log": "ReverseLogarithmic",
 }
-EPOCHS = "epochs"  # the resource of which Hyperband gives more to promising jobs
+EPOCHS = "epochs"  # the hyperparameter that Hyperband raises for promising jobs
 
 
 def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Range, ...]:
@@ -32,11 +32,11 @@ def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Rang
         _collect(found, problems, f"--choice {text}", lambda text=text: _one_of(text))
     names = [one.name for one in found]
     problems += [
-        f"{name} is to be varied twice; leave one of them out" for name in sorted(set(names)) if names.count(name) > 1
+        f"{name} is varied twice; keep one of its ranges" for name in sorted(set(names)) if names.count(name) > 1
     ]
     fixed = translated(hyperparameters).values
     problems += [
-        f"{name} is varied, and --set gives it a value; leave one of them out" for name in names if name in fixed
+        f"{name} is varied, and --set gives it a value; keep only one of the two" for name in names if name in fixed
     ]
     if problems:
         raise ConfigError("\n".join(problems))
@@ -44,7 +44,7 @@ def ranges(options: Namespace, hyperparameters: Mapping[str, str]) -> tuple[Rang
 
 
 def original(names: Iterable[str]) -> tuple[Range, ...]:
-    """Return the default ranges of some hyperparameters."""
+    """Return the default ranges of these hyperparameters."""
     found = []
     for name in names:
         space = TUNING_RANGES[name]
@@ -57,11 +57,11 @@ def original(names: Iterable[str]) -> tuple[Range, ...]:
 
 
 def combinations(wanted: tuple[Range, ...]) -> int:
-    """Return the number of combinations of values; raises ConfigError for a range, which has no number of values."""
+    """Return the number of combinations of values. Raises ConfigError for a range between two numbers, which has no number of values."""
     endless = [one.name for one in wanted if not one.values]
     if endless:
         raise ConfigError(
-            f"--strategy Grid takes values alone, and {', '.join(endless)} is a range; write --choice {endless[0]}=A,B instead"
+            f"--strategy Grid takes only lists of values, and {', '.join(endless)} is a range; write --choice {endless[0]}=A,B instead"
         )
     return math.prod(len(one.values) for one in wanted)
 
@@ -78,9 +78,8 @@ def _original(hyperparameters: Mapping[str, str], strategy: Strategy) -> tuple[R
     names = [name for name in searched(hyperparameters) if not (strategy == "Hyperband" and name == EPOCHS)]
     if not names:
         raise ConfigError(
-            f"{nothing_left(hyperparameters)}; leave out those that are to be tuned, name it with "
-            "--range or --choice, or "
-            "run byoc train"
+            f"{nothing_left(hyperparameters)}; leave out --set for the hyperparameters to tune, name another "
+            "hyperparameter with --range or --choice, or run byoc train"
         )
     return original(names)
 
@@ -100,7 +99,7 @@ def _between(text: str) -> Range:
         raise ConfigError("write NAME=LOW:HIGH or NAME=LOW:HIGH:SCALE, as in lr=0.001:0.1:log")
     high, scale = more[0], more[1] if len(more) == 2 else "auto"
     if scale not in SCALES:
-        raise ConfigError(f"{scale} is not a scale; they are {', '.join(SCALES)}")
+        raise ConfigError(f"{scale} is not a scale; the scales are {', '.join(SCALES)}")
     kind = _type(name)
     if kind not in ("int", "float"):
         raise ConfigError(f"{name} is not a number; write --choice {name}=A,B")
@@ -111,7 +110,7 @@ def _between(text: str) -> Range:
     if SCALES[scale] == "Logarithmic" and float(low) <= 0:
         raise ConfigError(f"a log scale needs numbers above 0, and {low} is not")
     if SCALES[scale] == "ReverseLogarithmic" and (kind == "int" or not 0 <= float(low) <= float(high) < 1):
-        raise ConfigError("a reverse-log scale needs numbers from 0 to below 1, and no whole ones")
+        raise ConfigError("a reverse-log scale needs numbers from 0 to below 1, and does not take whole numbers")
     return Range(name=_own(name), low=low, high=high, whole=kind == "int", scale=SCALES[scale])
 
 
@@ -123,22 +122,22 @@ def _one_of(text: str) -> Range:
     for value in values:
         _check(name, value)
     if len(set(values)) < len(values):
-        raise ConfigError("a value is there twice")
+        raise ConfigError("a value occurs twice")
     return Range(name=_own(name), values=values)
 
 
 def _own(name: str) -> str:
-    """Return our name of a hyperparameter, if it was given by another program's name."""
+    """Return byoc's own name of a hyperparameter that may be given by the name of another program."""
     return next(iter(translated({name: "1"}).called), name)
 
 
 def _type(name: str) -> str:
-    """Return the type of a hyperparameter; raises ConfigError for a name that training does not know."""
+    """Return the type of a hyperparameter. Raises ConfigError for a name that the training program does not know."""
     own = _own(name)
     for knob in dataclasses.fields(Config):
         if hyphenated(knob.name) == own:
             return knob.type if isinstance(knob.type, str) else knob.type.__name__
-    raise ConfigError(f"training knows no hyperparameter {name}; python -m train --help lists them")
+    raise ConfigError(f"training knows no hyperparameter {name}; python -m train --help lists all of them")
 
 
 def _check(name: str, value: str) -> None:

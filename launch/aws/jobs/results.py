@@ -23,7 +23,7 @@ from reports.report import write
 from reports.rules.cost import Price
 
 CHUNK = 1 << 20
-# The line that the training program prints at the end of a split: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
+# The line that the training program prints for a split after training: "test: accuracy 0.9375 (0.7120 to 0.9890) on 16 photos".
 RESULT = re.compile(r"(\w+): accuracy ([\d.]+) \(([\d.]+) to ([\d.]+)\) on (\d+) photos")
 
 
@@ -43,7 +43,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Results:
-    """A completed training job; `folder` is where its model and records are, if they were downloaded."""
+    """A completed training job. `folder` holds its model and records if they were downloaded; else it is None."""
 
     ended: Ended
     judged: tuple[Judged, ...]
@@ -76,16 +76,16 @@ class Results:
 
 
 def read(session: Session, ended: Ended, folder: Path | None, currency: str) -> Results:
-    """Return the results of a completed job, from its records if they were downloaded, else from its log."""
+    """Return the results of a completed job. They come from its records if these were downloaded, else from its log."""
     judged = _from_records(folder) if folder else ()
     return Results(ended=ended, judged=judged or _from_log(session, ended), folder=folder, currency=currency)
 
 
 def download(session: Session, ended: Ended, folder: Path) -> Path:
-    """Download a job's model and records into a folder that is new or empty, and write the report, as `byoc train` does on this machine.
+    """Download a job's model and records into a new or empty folder, and write the report, as `byoc train` does on this machine.
 
-    A job of another program may have left no records; then there is no report. Raises ConfigError for a folder that is not empty,
-    AwsError if S3 refuses, and ArchiveError for a damaged archive.
+    A job of another program may have left no records; then there is no report. Raises ConfigError for a folder that is not empty, AwsError
+    if S3 refuses, and ArchiveError for a damaged archive.
     """
     check_empty(folder)
     root = ended.artifact.rpartition("/")[0]
@@ -101,7 +101,7 @@ def download(session: Session, ended: Ended, folder: Path) -> Path:
 
 
 def price_of(known: Prices, answer: Mapping[str, Any]) -> Price | None:
-    """Return the price of the instances that a described training job ran on, with their number and the billed seconds.
+    """Return the price of the instances of a described training job, with their number and the billed seconds.
 
     None if a price or a type is missing.
     """
@@ -126,7 +126,7 @@ def check_empty(folder: Path | None) -> None:
 
 
 def _fetch(session: Session, uri: str, file: Path) -> bool:
-    """Download an object; return False if there is none, for instance because the job left no records."""
+    """Download an object. Return False if it does not exist, for instance because the job left no records."""
     bucket, _, key = uri.removeprefix("s3://").partition("/")
     try:
         with explained(uri):
@@ -159,7 +159,10 @@ def _from_records(folder: Path) -> tuple[Judged, ...]:
 
 
 def _from_log(session: Session, ended: Ended) -> tuple[Judged, ...]:
-    """Return the results that the log holds. If the log cannot be read, return none, because the job has completed nevertheless."""
+    """Return the results in the log.
+
+    If the log cannot be read, the result is empty and no error is raised, because the job has completed nevertheless.
+    """
     kind, began = KINDS["training"], ended.answer["CreationTime"].timestamp()
     found = {}
     with contextlib.suppress(AwsError):

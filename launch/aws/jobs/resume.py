@@ -1,7 +1,7 @@
-"""Chooses where a training job keeps its checkpoints: below its own name, or in the place of an earlier job (`--resume`).
+"""Chooses the S3 address of a training job's checkpoints: below its own name, or that of an earlier job (`--resume`).
 
-The training program refuses a checkpoint that was written with other hyperparameters. That refusal would come only after the
-instance has started to cost money, so the two jobs are compared here, before anything is sent.
+The training program refuses a checkpoint that was written with other hyperparameters. It would do so only after the instance has started to
+cost money, so the two jobs are compared here, before anything is sent.
 """
 
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from launch.aws.jobs import kinds
 from launch.aws.session import Session
 from train.config import parse
 
-# Hyperparameters that a resumed job may change; train/loop/checkpoint.py does not compare them either.
+# Hyperparameters that a resumed job may change. train/loop/checkpoint.py does not compare them either.
 FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-openvino", "export-onnx")
-# With a `model` channel the training program takes these from that model, and ignores the job's values.
+# If the job has a `model` channel, the training program takes these from that model and ignores the job's values.
 OF_MODEL = ("backbone", "hidden")
 
 
 def checkpoints(session: Session, resume: str, hyperparameters: Mapping[str, str]) -> str:
     """Return the S3 address of the checkpoints of the earlier job `resume`.
 
-    Raises AwsError if there is no such job. Raises ConfigError if it still runs, if it has kept no checkpoints, or if it
-    trained with other hyperparameters.
+    Raises AwsError if there is no such job. Raises ConfigError if the earlier job still runs, has kept no checkpoints, or trained with
+    other hyperparameters.
     """
     kind = kinds.KINDS["training"]
     try:
         answer = kinds.describe(session, "training", resume)
     except AwsError as error:
         if kinds.is_missing(error):
-            text = f"--resume {resume}: there is no such training job; byoc jobs lists them"
+            text = f"--resume {resume}: there is no such training job; byoc jobs lists the jobs"
             raise AwsError(text, error.code) from None
         raise
     if kinds.state(kind, answer) not in kind.ends:
@@ -45,12 +45,12 @@ def checkpoints(session: Session, resume: str, hyperparameters: Mapping[str, str
 
 
 def _check_same(resume: str, answer: Mapping[str, Any], hyperparameters: Mapping[str, str]) -> None:
-    """Raise ConfigError with every hyperparameter in which the new job differs from a described earlier one."""
+    """Raise ConfigError if hyperparameters of the new job differ from those of a described earlier job. The error names all of them."""
     try:
         then = parse(answer.get("HyperParameters") or {}).to_json()
     except ConfigError as error:
         raise ConfigError(
-            f"--resume {resume}: the job trained with hyperparameters that are refused now: {error}"
+            f"--resume {resume}: this version of byoc refuses the job's hyperparameters: {error}"
         ) from None
     now = parse(hyperparameters).to_json()
     channels = {channel["ChannelName"] for channel in answer.get("InputDataConfig") or []}
@@ -61,14 +61,14 @@ def _check_same(resume: str, answer: Mapping[str, Any], hyperparameters: Mapping
         wanted = ", ".join(f"{name} {_text(now[name])}" for name in differ)
         remedy = " ".join(f"--set {name}={_text(then[name])}" for name in differ)
         raise ConfigError(
-            f"--resume {resume}: the job trained with {trained}, and this one would with {wanted}; "
-            f"training continues a checkpoint only with the same hyperparameters: pass {remedy}, or leave --resume out to "
-            "begin from the start"
+            f"--resume {resume}: the job trained with {trained}, and the new job would train with {wanted}; "
+            f"training continues a checkpoint only with the same hyperparameters: pass {remedy}, or leave --resume out "
+            "to train from the start"
         )
 
 
 def _text(value: object) -> str:
-    """Return a hyperparameter's value as --set takes it."""
+    """Return a hyperparameter's value in the form that --set takes."""
     if isinstance(value, bool):
         return str(int(value))
     return (",".join(map(str, value)) or "none") if isinstance(value, tuple | list) else str(value)

@@ -9,7 +9,7 @@ from classifier.errors import ConfigError
 from launch.aws.jobs.events import Line, clock, shown
 from train.config import METRICS, parse
 
-KEPT = 8  # how many of the log's last lines are shown if a job fails
+KEPT = 8  # number of the log's last lines that are shown if a job fails
 WORTH = ("validation:accuracy", "validation:loss", "train:loss", "images_per_second")
 
 
@@ -19,13 +19,13 @@ class Screen:
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file or sys.stdout
         self.tail: list[str] = []  # the last lines of the log that are not metrics
-        self._answered = self._counted = 0  # requests that succeeded
+        self._answered = self._counted = 0  # number of the requests that succeeded
 
     def say(self, text: str, moment: float | None = None) -> None:
         print(f"{clock(moment)} {text}", file=self._file, flush=True)
 
     def log(self, line: Line, hosts: int, epochs: int) -> None:
-        """Show a line of the log, and keep those that may say why a job fails."""
+        """Show a line of the log. Keep the last lines, because they may say why a job fails."""
         metrics = read_metrics(line.text)
         if metrics:
             self.say(progress(metrics, epochs), line.time)
@@ -36,20 +36,20 @@ class Screen:
             self.tail = [*self.tail[1 - KEPT :], shown(line, hosts)]
 
     def count(self) -> None:
-        """Show how many requests were answered, if that number has grown since the last call."""
+        """Show the number of answered requests if it has grown since the last call."""
         if self._answered > self._counted:
             self._counted = self._answered
             self.say(f"  {self._answered:,} requests answered")
 
 
 class Phases:
-    """The phases of a training job. AWS lists all phases so far in every answer; each is shown once."""
+    """The phases of a training job. Each answer of AWS lists all phases so far, and each phase is shown once."""
 
     def __init__(self) -> None:
         self._shown: set[tuple[str, object]] = set()
 
     def new(self, answer: Mapping[str, Any]) -> list[tuple[float, str]]:
-        """Return the phases that were not in the answers before, each with the time at which it began."""
+        """Return the phases that earlier answers did not hold, each with the time of its start."""
         found = []
         for entry in answer.get("SecondaryStatusTransitions") or []:
             key = str(entry.get("Status", "")), entry["StartTime"]
@@ -61,7 +61,7 @@ class Phases:
 
 
 class Status:
-    """Shows the status of a job or an endpoint without phases, whenever it changes."""
+    """Shows the status of a job or an endpoint without phases when it has changed."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -91,7 +91,10 @@ def read_metrics(text: str) -> dict[str, float]:
 
 
 def is_answer(text: str) -> bool:
-    """Return whether a line is our server's line of a request that succeeded. There is one for each photo, so they are counted."""
+    """Return whether a line is our server's log line of a successful request.
+
+    These lines are only counted, because there is one for each photo.
+    """
     try:
         said = json.loads(text) if text.startswith("{") else None
         return isinstance(said, dict) and "request_id" in said and int(said["code"]) < 400
@@ -100,14 +103,14 @@ def is_answer(text: str) -> bool:
 
 
 def progress(metrics: Mapping[str, float], epochs: int) -> str:
-    """Return an epoch's metrics as one line; `epochs` is 0 if their number is not known."""
+    """Return an epoch's metrics as one line. `epochs` is the number of all epochs, or 0 if it is unknown."""
     of = f" of {epochs}" if epochs else ""
     values = ", ".join(f"{name} {metrics[name]:.4g}" for name in WORTH if name in metrics)
     return f"epoch {metrics['epoch']:.0f}{of}: {values}"
 
 
 def epochs_of(hyperparameters: Mapping[str, str]) -> int:
-    """Return how many epochs a job will have; 0 if that is not known beforehand."""
+    """Return the number of epochs that a job will have; 0 if it is unknown beforehand."""
     try:
         config = parse({name: value for name, value in hyperparameters.items() if not name.startswith("_")})
     except ConfigError:

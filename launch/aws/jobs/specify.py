@@ -18,7 +18,7 @@ from train.config import parse
 def training(
     options: Namespace, account: Account, inputs: list[Input], hyperparameters: Mapping[str, str], name: str
 ) -> Training:
-    """Return a training job without checkpoints and overrides; raises ConfigError for an option that cannot be used."""
+    """Return a training job without checkpoints and overrides. Raises ConfigError for an option that cannot be used."""
     session = account.session
     return Training(
         name=name,
@@ -33,12 +33,12 @@ def training(
 
 
 def machines(options: Namespace, settings: Settings) -> Machines:
-    """Return the instances that the options ask for."""
+    """Return the instances that the options describe."""
     types = items(options.instance or "") or settings.train_types
     if options.spot and options.keep_alive:
-        raise ConfigError("--keep-alive is not for spot instances; leave --spot or --keep-alive out")
+        raise ConfigError("spot instances cannot be kept with --keep-alive; leave --spot or --keep-alive out")
     if options.max_wait is not None and not options.spot:
-        raise ConfigError("--max-wait is for spot instances; add --spot, or leave it out")
+        raise ConfigError("--max-wait is for spot instances; add --spot, or leave --max-wait out")
     return Machines(
         types=types,
         count=options.count,
@@ -52,7 +52,7 @@ def machines(options: Namespace, settings: Settings) -> Machines:
 
 
 def hyperparameters(options: Namespace, base: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return `base` with the hyperparameters of --set and --backbone; raises ConfigError for a value that training refuses."""
+    """Return `base` with the hyperparameters of --set and --backbone. Raises ConfigError for a value that training refuses."""
     given = {"backbone": options.backbone} if options.backbone else {}
     for name, value in pairs_of_set(options.hyperparameters):
         if given.setdefault(name, value) != value:
@@ -63,7 +63,7 @@ def hyperparameters(options: Namespace, base: Mapping[str, str] | None = None) -
 
 
 def pairs_of_set(texts: list[str]) -> list[tuple[str, str]]:
-    """Return the names and values of --set."""
+    """Return the hyperparameters of --set by their names."""
     found = []
     for text in texts:
         name, equals, value = text.partition("=")
@@ -74,5 +74,5 @@ def pairs_of_set(texts: list[str]) -> list[tuple[str, str]]:
 
 
 def new_name(options: Namespace, stem: str, longest: int = names.LONGEST) -> str:
-    """Return the name that --name gives, or a new one."""
+    """Return the name that --name gives, or a new name."""
     return str(options.name) if options.name else names.job(stem, datetime.now(UTC), longest)

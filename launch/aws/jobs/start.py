@@ -1,4 +1,4 @@
-"""Sends the request that starts a job. If something interrupts it, the user still learns whether the job runs."""
+"""Sends the request that starts a job. After an interruption, the user still learns whether the job runs."""
 
 import sys
 import time
@@ -10,7 +10,7 @@ from launch.aws.jobs.data import Input
 from launch.aws.jobs.ended import goes_on
 from launch.aws.session import Session
 
-# How many times we ask AWS for a job whose request may still be on its way, and the seconds between two times.
+# LOOKS is how many times byoc asks AWS about a job whose request may still be under way. PAUSE is the seconds between two of these times.
 LOOKS, PAUSE = 3, 0.5
 
 
@@ -32,9 +32,9 @@ def upload(session: Session, inputs: Iterable[Input]) -> None:
 def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], object], *, new: bool) -> None:
     """Send the request that makes a job.
 
-    `new` says that the name was made for this request. If AWS then says that the name is taken, an earlier answer was lost on its way,
-    and the request was sent twice. Raises AwsError if AWS refuses the request. After Ctrl-C it raises Detached if the job was
-    started nevertheless, and KeyboardInterrupt if not.
+    `new` is true if the name was made for this request. If AWS then answers that the name is taken, the request was sent twice, because the
+    first answer was lost. Raises AwsError if AWS refuses the request. After Ctrl-C it raises Detached if the job was started nevertheless,
+    and KeyboardInterrupt if it was not.
     """
 
     def there() -> bool:
@@ -54,13 +54,14 @@ def start(session: Session, kind: kinds.Name, name: str, send: Callable[[], obje
 def interrupted(
     session: Session, kind: kinds.Name, name: str, stop: KeyboardInterrupt, there: Callable[[], bool]
 ) -> None:
-    """After Ctrl-C, raise Detached if the job or endpoint has begun nevertheless, or if AWS does not say; return if it has not begun.
+    """Find out after Ctrl-C whether the job or endpoint was started. Raise Detached if it was, or if AWS does not answer; return if it was
+    not.
 
-    `there` asks AWS whether it has begun, and may raise AwsError if AWS does not know the name.
+    `there` asks AWS whether it was started, and may raise AwsError if AWS does not know the name.
     """
     try:
         found = looked(there)
-    except KeyboardInterrupt:  # a second Ctrl-C: nobody waits for the answer
+    except KeyboardInterrupt:  # a second Ctrl-C, so the user does not want to wait for the answer
         found = None
     if found is False:
         return
@@ -70,15 +71,15 @@ def interrupted(
         raise Detached(goes_on(kind_of, name, session.region) + said, *stop.args) from None
     end = "delete" if kind == "endpoint" else "stop"
     raise Detached(
-        f"it is not known whether {kind_of.title} {name} was started; byoc logs {name} shows it, byoc {end} {name} "
-        f"ends it{said}",
+        f"{kind_of.title} {name} may have been started; byoc logs {name} shows it, byoc {end} {name} ends it{said}",
         *stop.args,
     ) from None
 
 
 def looked(there: Callable[[], bool]) -> bool | None:
-    """Return the answer of `there`, or None if AWS does not say. If the answer is False, or AWS does not know the name, ask
-    again up to LOOKS times.
+    """Return the answer of `there`, or None if AWS does not answer.
+
+    If `there` returns False, or AWS does not know the name, call `there` again, LOOKS times at most.
     """
     for look in range(LOOKS):
         try:

@@ -1,4 +1,4 @@
-"""`byoc stop NAME`: stops a job; the model and the checkpoints that it has made are kept."""
+"""`byoc stop NAME`: stops a job. The model and the checkpoints that it has made are kept."""
 
 import json
 import sys
@@ -20,15 +20,15 @@ class Stopping:
     kind: kinds.Kind
     name: str
     state: str
-    requested: bool  # whether AWS was asked to stop it; False means that it had already ended
+    requested: bool  # whether AWS was asked to stop the job; False means that the job had already ended
 
 
 def stop(session: Session, name: str) -> Stopping:
-    """Ask AWS to stop a job. Raises ConfigError for an endpoint, AwsError if there is no such job or AWS refuses."""
+    """Ask AWS to stop a job. Raises ConfigError for an endpoint, and AwsError if there is no such job or AWS refuses."""
     kind, answer = kinds.find(session, name)
     state = kinds.state(kind, answer)
     if kind.name == "endpoint":
-        raise ConfigError(f"{name} is an endpoint, which is not stopped but deleted: byoc delete {name}")
+        raise ConfigError(f"{name} is an endpoint, which can only be deleted: byoc delete {name}")
     if state in kind.ends:
         return Stopping(kind=kind, name=name, state=state, requested=False)
     if state != "Stopping":
@@ -39,7 +39,8 @@ def stop(session: Session, name: str) -> Stopping:
             state = kinds.state(kind, kinds.describe(session, kind.name, name))
             if state not in kind.ends:
                 raise
-            return Stopping(kind=kind, name=name, state=state, requested=False)  # it ended between the two requests
+            # The job ended between the two requests.
+            return Stopping(kind=kind, name=name, state=state, requested=False)
     return Stopping(kind=kind, name=name, state="Stopping", requested=True)
 
 
@@ -75,7 +76,7 @@ def command(options: Namespace) -> int:
         print(json.dumps(rows))
         return 0
     for end in ended:
-        print(f"{end.name}: {end.status}" + (f"; the model that it had: {end.artifact}" if end.artifact else ""))
+        print(f"{end.name}: {end.status}" + (f"; its model so far: {end.artifact}" if end.artifact else ""))
     return 0
 
 

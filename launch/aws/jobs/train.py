@@ -21,8 +21,8 @@ OPERATIONS = ("CreateTrainingJob",)
 
 
 def prepare(options: Namespace) -> Prepared[Training]:
-    """Return the job that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
-    specify.hyperparameters(options)  # first, because this check is quick
+    """Return the job that the options describe. Nothing is sent; photos are only checked. Raises UserError."""
+    specify.hyperparameters(options)  # This check comes first, because it is quick.
     chosen = overrides.parse(options.override, OPERATIONS)
     results.check_empty(options.out)
     found = account(options)
@@ -40,7 +40,7 @@ def prepare(options: Namespace) -> Prepared[Training]:
 
 
 def plan(prepared: Prepared[Training]) -> Plan:
-    """Return the plan of a training job; raises ConfigError for a request that AWS would refuse."""
+    """Return the plan of a training job. Raises ConfigError for a request that AWS would refuse."""
     training, session = prepared.wanted, prepared.session
     request = training_job(training)
     check.check("CreateTrainingJob", request)
@@ -67,13 +67,13 @@ def plan(prepared: Prepared[Training]) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """Run `byoc train --on sagemaker`; the exit status is 1 if the job does not complete."""
+    """Run `byoc train --on sagemaker`. The exit status is 1 if the job does not complete."""
     prepared = prepare(options)
     return job.command(prepared, plan(prepared), options, tell)
 
 
 def tell(session: Session, ended: Ended, options: Namespace) -> None:
-    """Print the results of a completed job; with --out, download its model and records first."""
+    """Print the results of a completed job. With --out, download its model and records first."""
     folder = results.download(session, ended, options.out) if options.out else None
     price = prices.load(session.settings, session.region)
     found = results.read(session, ended, folder, price.currency)

@@ -20,19 +20,19 @@ class Trial:
     name: str
     status: str
     hyperparameters: Mapping[str, str]
-    value: float | None  # the value of the objective
+    value: float | None  # value of the objective metric
     seconds: int | None
     reason: str = ""
 
 
 def trial(summary: Mapping[str, Any]) -> Trial:
-    """Return the trial that one of AWS's summaries describes."""
+    """Return the trial that a summary from AWS describes."""
     metric = summary.get("FinalHyperParameterTuningJobObjectiveMetric") or {}
     started, ended = summary.get("TrainingStartTime"), summary.get("TrainingEndTime")
     return Trial(
         name=summary["TrainingJobName"],
         status=summary.get("TrainingJobStatus", "Unknown"),
-        # If the SDK made the range of a categorical hyperparameter, its values have the quotes of JSON.
+        # The SDK writes the values of a categorical hyperparameter with the quotes of JSON.
         hyperparameters={name: value.strip('"') for name, value in (summary.get("TunedHyperParameters") or {}).items()},
         value=metric.get("Value"),
         seconds=round((ended - started).total_seconds()) if started and ended else None,
@@ -41,7 +41,7 @@ def trial(summary: Mapping[str, Any]) -> Trial:
 
 
 def list_trials(session: Session, name: str) -> list[Trial]:
-    """Return a tuning job's training jobs, the oldest first; raises AwsError."""
+    """Return a tuning job's training jobs, the oldest first. Raises AwsError."""
     with explained(f"list the training jobs of tuning job {name}"):
         pages = (
             session.client("sagemaker")
@@ -57,13 +57,19 @@ def list_trials(session: Session, name: str) -> list[Trial]:
 
 
 def best(answer: Mapping[str, Any]) -> Trial | None:
-    """Return the best training job in an answer of Describe, which may be a job of a parent; None if there is none yet."""
+    """Return the best training job in an answer of Describe; None if there is none yet.
+
+    With warm start it may be a training job of a parent.
+    """
     found = answer.get("OverallBestTrainingJob") or answer.get("BestTrainingJob")
     return trial(found) if found else None
 
 
 class Trials:
-    """Shows a row for each trial that has ended, and the numbers of trials by status when they change."""
+    """Shows a table of a tuning job's trials: a row for each trial that has ended.
+
+    Also shows how many trials have each status, when that changes.
+    """
 
     def __init__(self, session: Session, name: str, screen: Screen) -> None:
         self._session, self._name, self._screen = session, name, screen
@@ -71,7 +77,7 @@ class Trials:
         self._shown: set[str] = set()
 
     def look(self, answer: Mapping[str, Any]) -> None:
-        """Show what is new in a described tuning job; raises AwsError."""
+        """Show the changes in a described tuning job. Raises AwsError."""
         counters = answer.get("TrainingJobStatusCounters") or {}, answer.get("HyperParameterTuningJobStatus")
         if counters == self._counters:
             return
@@ -84,16 +90,16 @@ class Trials:
                     self._screen.say(header(row.hyperparameters, metric))
                 self._shown.add(row.name)
                 self._screen.say(line(row))
-        self._counters = counters  # last, so that a request that failed is repeated
+        self._counters = counters  # set last, so that everything is shown at the next call if a request fails
 
 
 def header(names: Mapping[str, str], metric: str) -> str:
-    """Return the first line of a table of trials."""
+    """Return the header of a table of trials."""
     return f"  {'trial':<45} {'status':<11}{metric:>20}{'seconds':>9}  {', '.join(names)}"
 
 
 def line(row: Trial) -> str:
-    """Return a trial's line of the table."""
+    """Return the row of a trial in the table."""
     value = "-" if row.value is None else f"{row.value:.4f}"
     seconds = "-" if row.seconds is None else str(row.seconds)
     settings = ", ".join(f"{name} {value}" for name, value in row.hyperparameters.items())
@@ -108,7 +114,7 @@ def objective(answer: Mapping[str, Any]) -> str:
 
 
 def static(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the hyperparameters that a described tuning job does not vary."""
+    """Return the hyperparameters that are the same in all training jobs of a described tuning job."""
     definition = answer.get("TrainingJobDefinition") or {}
     found = definition.get("StaticHyperParameters") or {}
     return {name: value for name, value in found.items() if name != STATIC_METRIC}

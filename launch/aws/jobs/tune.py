@@ -1,4 +1,4 @@
-"""`byoc tune --on sagemaker`: plans and sends one tuning job, and shows its trials as a table, then the best trial."""
+"""`byoc tune --on sagemaker`: plans and sends one tuning job, and shows a table of its trials, then the best trial."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ OPERATIONS = ("CreateHyperParameterTuningJob",)
 
 
 def prepare(options: Namespace) -> Prepared[Tuning]:
-    """Return the job that the options describe; nothing is sent, and photos are only checked. Raises UserError."""
+    """Return the job that the options describe. Nothing is sent; photos are only checked. Raises UserError."""
     fixed = specify.hyperparameters(options)
     chosen = overrides.parse(options.override, OPERATIONS)
     wanted = ranges.ranges(options, fixed)
@@ -31,7 +31,7 @@ def prepare(options: Namespace) -> Prepared[Tuning]:
     inputs = data.inputs(options, found.root, parse(fixed))
     name = specify.new_name(options, "byoc-tune", names.LONGEST_TUNING)
     tuning = Tuning(
-        # Without checkpoints: AWS does not document what happens if many training jobs share one prefix.
+        # The job has no checkpoints: AWS does not document what happens if many training jobs share one prefix.
         training=dataclasses.replace(specify.training(options, found, inputs, fixed, name), overrides=chosen),
         ranges=wanted,
         max_jobs=most,
@@ -49,7 +49,7 @@ def prepare(options: Namespace) -> Prepared[Tuning]:
 
 
 def plan(prepared: Prepared[Tuning]) -> Plan:
-    """Return the plan of a tuning job; raises ConfigError for a request that AWS would refuse."""
+    """Return the plan of a tuning job. Raises ConfigError for a request that AWS would refuse."""
     tuning, session = prepared.wanted, prepared.session
     request = tuning_job(tuning)
     check.check("CreateHyperParameterTuningJob", request)
@@ -68,7 +68,7 @@ def plan(prepared: Prepared[Tuning]) -> Plan:
     if tuning.parents:
         shown.append(("warm start", f"{', '.join(tuning.parents)} ({tuning.parents_kind})"))
     if training.machines.spot:
-        shown.append(("checkpoints", "none, so a training job that loses its spot instance begins again"))
+        shown.append(("checkpoints", "none; a training job that loses its spot instance starts from the beginning"))
     if {one.name for one in tuning.ranges} <= TUNING_RANGES.keys():
         shown.append(("instead", _in_one_job(tuning, price)))
     read = [] if prepared.account.missing else lines.quota(session, training, tuning.parallel)
@@ -84,15 +84,15 @@ def plan(prepared: Prepared[Tuning]) -> Plan:
 
 
 def command(options: Namespace) -> int:
-    """Run `byoc tune --on sagemaker`; the exit status is 1 if the job does not complete."""
+    """Run `byoc tune --on sagemaker`. The exit status is 1 if the job does not complete."""
     if options.out:
-        raise ConfigError("--out is for train: a tuning job's best artifact stays in S3; leave it out")
+        raise ConfigError("a tuning job's best artifact stays in S3; pass --out to byoc train instead")
     prepared = prepare(options)
     return job.command(prepared, plan(prepared), options, tell)
 
 
 def tell(session: Session, ended: Ended, options: Namespace) -> None:
-    """Print the best trial, and the command that trains with its hyperparameters."""
+    """Print the best trial, and the command for training with its hyperparameters."""
     found = trials.best(ended.answer)
     if options.json:
         every = trials.list_trials(session, ended.name)
@@ -118,7 +118,7 @@ def tell(session: Session, ended: Ended, options: Namespace) -> None:
 
 
 def _jobs(options: Namespace, wanted: tuple[Range, ...]) -> tuple[int, int]:
-    """Return the number of training jobs, and how many of them run at a time."""
+    """Return the number of training jobs, and the number that run at one time."""
     if options.trials < 1 or options.parallel < 1:
         raise ConfigError(f"--trials is {options.trials} and --parallel {options.parallel}; both must be at least 1")
     if options.strategy != "Grid":
@@ -133,12 +133,12 @@ def _jobs(options: Namespace, wanted: tuple[Range, ...]) -> tuple[int, int]:
 
 
 def _resource(fixed: dict[str, str], strategy: str) -> tuple[int, int] | None:
-    """Return the smallest and the largest number of epochs for Hyperband's jobs; raises ConfigError if `epochs` is not fixed."""
+    """Return the smallest and the largest number of epochs for Hyperband's jobs. Raises ConfigError if `epochs` has no fixed value."""
     if strategy != "Hyperband":
         return None
     if ranges.EPOCHS not in fixed:
         raise ConfigError(
-            "--strategy Hyperband gives promising jobs more epochs; say how many at most, as in --set epochs=20"
+            "--strategy Hyperband gives promising jobs more epochs; set the largest number, as in --set epochs=20"
         )
     return 1, int(fixed[ranges.EPOCHS])
 
@@ -148,6 +148,6 @@ def _in_one_job(tuning: Tuning, price: prices.Prices) -> str:
     every = cost.tuning(price, tuning)
     money = "" if one.amount is None else f", at most {one.money} instead of {every.money}"
     return (
-        f"the head's lr, batch-size and epochs can be searched inside one job, which makes the features once: byoc train "
+        f"one job can search the head's lr, batch-size and epochs, and computes the features only once: byoc train "
         f"--set search-trials={tuning.max_jobs}{money}"
     )

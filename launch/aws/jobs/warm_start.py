@@ -1,5 +1,6 @@
-"""Warm start: a tuning job learns from earlier ones, its parents. AWS's rules for warm start are checked before anything is
-sent. The rules come from the page on warm start in the developer guide.
+"""Warm start: a tuning job learns from earlier tuning jobs, its parents.
+
+AWS's rules for warm start are checked before anything is sent. They come from the page on warm start in the developer guide.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from launch.aws.specification import Tuning
 
 Kind = Literal["IdenticalDataAndAlgorithm", "TransferLearning"]
 PARENTS = 5
-CHANGES = 10  # changes that are allowed among the hyperparameters that are not varied
+CHANGES = 10  # the most changes to hyperparameters that are not varied
 GROUPS = {
     "IntegerParameterRanges": "a range of whole numbers",
     "ContinuousParameterRanges": "a range of numbers",
@@ -23,7 +24,7 @@ GROUPS = {
 
 
 def parents(session: Session, names: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the described parents by name; raises ConfigError for too many, AwsError for a parent that does not exist."""
+    """Return the described parents by name. Raises ConfigError for too many parents, and AwsError for a parent that does not exist."""
     if len(set(names)) < len(names) or len(names) > PARENTS:
         raise ConfigError(f"--warm-start names {', '.join(names)}; at most {PARENTS} different tuning jobs are allowed")
     found = {}
@@ -32,18 +33,18 @@ def parents(session: Session, names: list[str]) -> dict[str, dict[str, Any]]:
             found[name] = kinds.describe(session, "tuning", name)
         except AwsError as error:
             if kinds.is_missing(error):
-                text = f"--warm-start {name}: there is no such tuning job; byoc jobs lists them"
+                text = f"--warm-start {name}: there is no such tuning job; byoc jobs lists the jobs"
                 raise AwsError(text, error.code) from None
             raise
     return found
 
 
 def check(wanted: Tuning, found: Mapping[str, Mapping[str, Any]]) -> Kind:
-    """Return the type of warm start that the parents allow; raises ConfigError with every broken rule, one a line."""
+    """Return the type of warm start that the parents allow. Raises ConfigError with all broken rules, one a line."""
     request = tuning_job(wanted)
     problems = [text for name, parent in found.items() for text in _problems(request, name, parent)]
     if wanted.strategy not in ("Bayesian", "Random"):
-        problems.append(f"--warm-start does not go with --strategy {wanted.strategy}; use Bayesian or Random")
+        problems.append(f"--warm-start cannot be used with --strategy {wanted.strategy}; use Bayesian or Random")
     if problems:
         raise ConfigError("\n".join(problems))
     return (
@@ -55,14 +56,14 @@ def _problems(request: Mapping[str, Any], name: str, parent: Mapping[str, Any]) 
     what = f"--warm-start {name}"
     status = kinds.state(kinds.KINDS["tuning"], parent)
     if status not in kinds.KINDS["tuning"].ends:
-        return [f"{what}: it is {status}; wait for its end, or stop it with byoc stop {name}"]
+        return [f"{what}: the parent is {status}; wait for its end, or stop it with byoc stop {name}"]
     if "TrainingJobDefinition" not in parent:
-        return [f"{what}: it has several training job definitions, and such a job cannot be a parent"]
+        return [f"{what}: a tuning job with several training job definitions cannot be a parent"]
     problems = []
     now, then = _objective(request), _objective(parent)
     if now != then:
         problems.append(
-            f"{what}: its objective is {then[1]} ({then[0]}), and this one's {now[1]} ({now[0]}); they must be the same"
+            f"{what}: the parent's objective is {then[1]} ({then[0]}), and the new job's is {now[1]} ({now[0]}); both must be the same"
         )
     varied, earlier = _kinds(request), _kinds(parent)
     fixed, before = trials.static(request), trials.static(parent)
@@ -70,7 +71,7 @@ def _problems(request: Mapping[str, Any], name: str, parent: Mapping[str, Any]) 
     if len(mine) != len(others):
         differ = ", ".join(sorted(mine ^ others))
         problems.append(
-            f"{what}: it has {len(others)} hyperparameters, and this job {len(mine)}; the numbers must be equal ({differ})"
+            f"{what}: the parent has {len(others)} hyperparameters, and the new job has {len(mine)}; the numbers must be equal ({differ})"
         )
     problems += [
         f"{what}: {hyperparameter} was {GROUPS[earlier[hyperparameter]]}, and is {GROUPS[group]}; the kind must not change"
@@ -88,7 +89,7 @@ def _problems(request: Mapping[str, Any], name: str, parent: Mapping[str, Any]) 
 
 
 def _same(request: Mapping[str, Any], parent: Mapping[str, Any]) -> bool:
-    """Return whether image, data and ranges are the same as a parent's."""
+    """Return whether image, data and ranges are the same as those of a parent."""
     now, then = request["TrainingJobDefinition"], parent["TrainingJobDefinition"]
     return (
         now["AlgorithmSpecification"].get("TrainingImage") == then["AlgorithmSpecification"].get("TrainingImage")
@@ -104,7 +105,7 @@ def _objective(answer: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _kinds(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Return the name of each varied hyperparameter, and the member of ParameterRanges that holds it."""
+    """Return the member of ParameterRanges that holds each varied hyperparameter, by the hyperparameter's name."""
     found = answer["HyperParameterTuningJobConfig"].get("ParameterRanges") or {}
     return {one["Name"]: group for group in GROUPS for one in found.get(group) or []}
 

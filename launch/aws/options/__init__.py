@@ -1,1 +1,1 @@
-"""The options of the verbs that use SageMaker; importing them loads neither boto3 nor the SDK."""
+"""The options of the verbs that use SageMaker. Importing them loads neither boto3 nor the SDK."""

@@ -1,4 +1,4 @@
-"""The verbs of account: init, setup and data upload. Importing this loads nothing heavy."""
+"""The verbs of account: init, setup and data upload. Importing this module loads nothing heavy."""
 
 import argparse
 from pathlib import Path
@@ -36,7 +36,7 @@ def add_upload(verbs: Verbs) -> None:
   byoc data upload photos s3://my-bucket/byoc/data/photos/ --delete""",
     )
     verb.add_argument(
-        "data", type=Path, metavar="DIR", help="a folder of photos, which is checked first as byoc data check does"
+        "data", type=Path, metavar="DIR", help="a folder of photos; it is checked first, as with byoc data check"
     )
     verb.add_argument(
         "uri",
@@ -44,7 +44,7 @@ def add_upload(verbs: Verbs) -> None:
         metavar="S3",
         help="s3://BUCKET/PREFIX/ (default: data/ and the folder's name, in byoc.toml's bucket)",
     )
-    verb.add_argument("--delete", action="store_true", help="after a question, delete objects that DIR does not hold")
+    verb.add_argument("--delete", action="store_true", help="delete objects that DIR does not hold; byoc asks first")
     add_account(verb)
     add_plan(verb)
     verb.set_defaults(call=f"{ROOM}.upload")
@@ -54,7 +54,7 @@ def _setup(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "setup",
-        "make or check what SageMaker needs in your account: a bucket and a role",
+        "make or check the bucket and the role that SageMaker needs in your account",
         """\
   byoc setup --check
   byoc setup create --dry-run
@@ -98,12 +98,16 @@ def _setup(verbs: Verbs) -> None:
     )
     policy.add_argument("--out", type=Path, metavar="FILE", help="default: standard output")
     policy.add_argument(
-        "--verb", action="append", default=[], metavar="VERB", help="only for this verb; may be given several times"
+        "--verb",
+        action="append",
+        default=[],
+        metavar="VERB",
+        help="write the policy for this verb only; may be given several times",
     )
     for name, part in {"create": create, "register": register, "remove": remove, "policy": policy}.items():
         add_account(part)
         part.set_defaults(part=name)
-        # Trap: the default of a part's option would replace a value that the command line gives before the part.
+        # Trap: a default of a part's option would replace the value that the command line gives before the part.
         for action in part._actions:
             if action.dest in ("json", "profile", "region", "role", "bucket"):
                 action.default = argparse.SUPPRESS

@@ -1,4 +1,4 @@
-"""Options that several verbs share, and how a verb is added. Importing this loads nothing heavy."""
+"""Options that several verbs share, and a function that adds a verb. Importing this module loads nothing heavy."""
 
 import argparse
 from typing import Any
@@ -69,7 +69,10 @@ def add_serve_image(verb: argparse.ArgumentParser) -> None:
 
 
 def add_following(verb: argparse.ArgumentParser) -> None:
-    """Add the options of a verb that waits."""
+    """Add --detach, the option of a verb that waits."""
     verb.add_argument(
-        "--detach", "-d", action="store_true", help="start it and return at once; byoc logs NAME follows it later"
+        "--detach",
+        "-d",
+        action="store_true",
+        help="do not wait for the end; byoc logs NAME --follow waits for it later",
     )

@@ -51,7 +51,7 @@ def _endpoint(verb: argparse.ArgumentParser, on: str) -> None:
     group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=on)
     group.add_argument("--endpoint", metavar="NAME", help="the endpoint's name, as byoc endpoints lists it")
     group.add_argument(
-        "--target-model", metavar="KEY", help="a multi-model endpoint: the archive's key below the prefix"
+        "--target-model", metavar="KEY", help="the archive's key below the prefix of a multi-model endpoint"
     )
     group.add_argument(
         "--timeout",
@@ -66,10 +66,10 @@ def _deploy(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "deploy",
-        "make an endpoint on SageMaker, or give an existing one another model",
+        "make an endpoint on SageMaker, or give an existing endpoint another model",
         "  byoc deploy my-training-job --endpoint dogs --autoscale 1:4 --alarms\n"
         "  byoc deploy runs/20261101-101500/job/model --endpoint dogs --serverless\n"
-        "  byoc deploy --endpoint dogs --life 8         only says when byoc delete --expired may delete it",
+        "  byoc deploy --endpoint dogs --life 8         marks when byoc delete --expired may delete it",
         f"{ROOM}.deploy",
     )
     verb.add_argument(
@@ -99,14 +99,14 @@ def _deploy(verbs: Verbs) -> None:
         "--bake",
         type=int,
         metavar="SECONDS",
-        help="how long the new instances answer before the old ones end; an alarm in that time rolls back "
-        "(default: 300 where the endpoint has alarms, else 0)",
+        help="how long the new instances answer before the old ones end; an alarm in that time rolls the update back "
+        "(default: 300 if the endpoint has alarms, else 0)",
     )
     verb.add_argument(
         "--photo",
         type=Path,
         metavar="FILE",
-        help="the photo of the prediction at the end (default: a small photo of a cat)",
+        help="a photo that the endpoint must answer at the end (default: a small photo of a cat)",
     )
     add_account(verb)
     add_plan(verb)
@@ -116,22 +116,25 @@ def _deploy(verbs: Verbs) -> None:
 
 def _kind(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group(
-        "kind", "at most one of them; without any, a new endpoint is real-time, and an update keeps the kind"
+        "kind", "pass at most one of these; without any, a new endpoint is real-time, and an update keeps the kind"
     )
     kind = group.add_mutually_exclusive_group()
-    kind.add_argument("--serverless", action="store_true", help="use no instances; each answer is billed")
+    kind.add_argument("--serverless", action="store_true", help="use no instances; AWS bills each answer")
     kind.add_argument("--async", action="store_true", dest="asynchronous", help="write answers to S3")
     kind.add_argument(
         "--multi-model", metavar="PREFIX", help="s3://.../ that holds several archives; each request names one of them"
     )
     group.add_argument(
-        "--memory", type=int, metavar="MB", help="of a serverless endpoint: 1024 to 6144 in steps of 1024 (4096)"
+        "--memory",
+        type=int,
+        metavar="MB",
+        help="memory of a serverless endpoint: 1024 to 6144 in steps of 1024 (default: 4096)",
     )
     group.add_argument(
         "--concurrency",
         type=int,
         metavar="N",
-        help="of a serverless or asynchronous endpoint: how many answers it computes at a time",
+        help="how many answers a serverless or asynchronous endpoint computes at a time",
     )
 
 
@@ -142,7 +145,8 @@ def _machines(verb: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--inference-ami",
         metavar="NAME",
-        help="the AMI, which decides the GPU's driver; none leaves it to SageMaker (default: one that can run the CUDA images)",
+        help="the instances' AMI, which decides the GPU's driver; with none, SageMaker chooses it (default: an AMI that "
+        "can run the CUDA images)",
     )
     group.add_argument(
         "--start-seconds", type=int, metavar="N", help="the longest wait for the first /ping, 60 to 3600"
@@ -155,37 +159,41 @@ def _machines(verb: argparse.ArgumentParser) -> None:
 def _around(verb: argparse.ArgumentParser) -> None:
     group = verb.add_argument_group("around it")
     group.add_argument(
-        "--autoscale", metavar="MIN:MAX", help="let the number of instances follow the load, between these two"
+        "--autoscale", metavar="MIN:MAX", help="let the number of instances follow the load, between MIN and MAX"
     )
     group.add_argument(
         "--target",
         type=float,
         metavar="N",
-        help="of autoscaling: invocations a minute for each instance (60); asynchronous: waiting requests for each instance (5)",
+        help="the load that autoscaling keeps for each instance: invocations a minute (default: 60), or waiting "
+        "requests of an asynchronous endpoint (default: 5)",
     )
     group.add_argument(
         "--scale-to-zero",
         action="store_true",
-        help="asynchronous: no instance while no request waits, and at most the MAX of --autoscale (1)",
+        help="let an asynchronous endpoint have no instance while no request waits, and at most the MAX of --autoscale (default: 1)",
     )
     group.add_argument("--alarms", action="store_true", help="make CloudWatch alarms for errors and slow answers")
-    group.add_argument("--alarm-topic", default="", metavar="ARN", help="an SNS topic that the alarms notify")
+    group.add_argument("--alarm-topic", default="", metavar="ARN", help="the SNS topic that the alarms notify")
     group.add_argument(
         "--alarm-ms",
         type=int,
         default=2000,
         metavar="N",
-        help="an answer that takes longer is slow (default: %(default)s)",
+        help="an answer counts as slow after this time (default: %(default)s)",
     )
     group.add_argument(
-        "--capture", type=int, metavar="PERCENT", help="keep this share of requests and answers in S3; 0 ends it"
+        "--capture",
+        type=int,
+        metavar="PERCENT",
+        help="keep this percentage of requests and answers in S3; 0 ends capturing",
     )
     group.add_argument(
         "--life",
         type=float,
         metavar="HOURS",
-        help="write the end of the endpoint's life as a tag. Nothing on AWS enforces it: byoc jobs --leftovers lists what "
-        "is over its time, byoc delete --expired deletes it, and so does --stay",
+        help="write the end of the endpoint's life as a tag. Nothing on AWS enforces it. After that time, byoc jobs "
+        "--leftovers lists the endpoint, and byoc delete --expired or --stay deletes it",
     )
     group.add_argument(
         "--stay",
@@ -203,7 +211,9 @@ def _endpoints(verbs: Verbs) -> None:
         f"{ROOM}.history",
     )
     verb.add_argument("name", nargs="?", metavar="NAME")
-    verb.add_argument("--history", action="store_true", help="show the models and configurations that were made for it")
+    verb.add_argument(
+        "--history", action="store_true", help="show the models and configurations that were made for the endpoint"
+    )
     verb.add_argument(
         "--most", type=int, default=100, metavar="N", help="the most endpoints in a list (default: %(default)s)"
     )
@@ -223,7 +233,7 @@ def _rollback(verbs: Verbs) -> None:
     verb.add_argument(
         "--to", metavar="CONFIGURATION", help="the configuration to go back to (default: the one that served before)"
     )
-    verb.add_argument("--photo", type=Path, metavar="FILE", help="the photo of the prediction at the end")
+    verb.add_argument("--photo", type=Path, metavar="FILE", help="a photo that the endpoint must answer at the end")
     add_account(verb)
     add_plan(verb)
     add_following(verb)
@@ -249,7 +259,7 @@ def _transform(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "transform",
-        "answer every photo of a folder or an S3 prefix in one job",
+        "classify every photo of a folder or an S3 prefix in one job",
         "  byoc transform photos/ --model my-training-job --out answers/\n"
         "  byoc transform s3://bucket/photos/ --model dogs-20261101-101500 --out s3://bucket/answers/",
         f"{ROOM}.transform",
@@ -260,7 +270,7 @@ def _transform(verbs: Verbs) -> None:
         "--out",
         required=True,
         metavar="DIR|S3",
-        help="the folder or S3 prefix for the answers; a folder gets one line for each photo",
+        help="the folder or S3 prefix for the answers; predictions.jsonl in the folder has one line for each file",
     )
     verb.add_argument("--on", choices=["sagemaker"], dest="place", help=argparse.SUPPRESS)
     verb.add_argument("--instance", metavar="TYPE", help="default: byoc.toml's")
@@ -299,7 +309,7 @@ def _approve(verbs: Verbs) -> None:
         f"{ROOM}.registry",
     )
     verb.add_argument("package", metavar="ARN")
-    verb.add_argument("--reject", action="store_true", help="reject it instead")
+    verb.add_argument("--reject", action="store_true", help="reject the version instead")
     verb.add_argument("--why", default="", metavar="TEXT", help="the reason, which is stored with the version")
     add_json(verb)
     add_account(verb)

@@ -1,4 +1,4 @@
-"""The verbs for jobs, and the options of train, tune and run with --on sagemaker. Importing this loads nothing heavy."""
+"""The verbs for jobs, and the options of train, tune and run with --on sagemaker. Importing this module loads nothing heavy."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,10 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
     here = tuple(action for action in verb._actions if action.dest in ("gpus", "feature_cache", "port", "keep_serving"))
     before = len(verb._actions)
     verb.add_argument(
-        "--on", choices=("process", "sagemaker"), default="process", help="where it runs (default: %(default)s)"
+        "--on",
+        choices=("process", "sagemaker"),
+        default="process",
+        help="this machine or SageMaker (default: %(default)s)",
     )
     group = verb.add_argument_group("with --on sagemaker")
     group.add_argument("--name", help="the job's name (default: a new name with the time)")
@@ -42,10 +45,10 @@ def on_sagemaker(verb: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--count", type=int, default=1, metavar="N", help="instances for one job (default: %(default)s)")
     group.add_argument(
-        "--volume", type=int, default=30, metavar="GB", help="disk of each instance (default: %(default)s)"
+        "--volume", type=int, default=30, metavar="GB", help="disk space of each instance (default: %(default)s)"
     )
     group.add_argument(
-        "--max-run", type=int, metavar="SECONDS", help="the longest time of one job (default: that in byoc.toml)"
+        "--max-run", type=int, metavar="SECONDS", help="the longest time of one job (default: max_run in byoc.toml)"
     )
     group.add_argument(
         "--spot", action="store_true", help="use spot instances, which cost less, but which AWS may take away"
@@ -119,7 +122,7 @@ def tuning(verb: argparse.ArgumentParser) -> None:
         f"  byoc {word} --data photos/ --trials 8\n"
         f"  byoc {word} --data photos/ --on sagemaker --trials 8 --parallel 4 --range lr=0.001:0.1:log --dry-run",
     )
-    group = verb.add_argument_group("the search with --on sagemaker (--trials says how many jobs)")
+    group = verb.add_argument_group("the search with --on sagemaker (--trials is the number of jobs)")
     added = [
         group.add_argument(
             "--range",
@@ -127,7 +130,8 @@ def tuning(verb: argparse.ArgumentParser) -> None:
             default=[],
             dest="ranges",
             metavar="NAME=LOW:HIGH[:SCALE]",
-            help="as in lr=0.001:0.1:log; scales are auto, linear, log, reverse-log (default: lr, batch-size and epochs)",
+            help="search this range of a hyperparameter, as in lr=0.001:0.1:log; scales are auto, linear, log, "
+            "reverse-log (default: lr, batch-size and epochs)",
         ),
         group.add_argument(
             "--choice",
@@ -135,7 +139,7 @@ def tuning(verb: argparse.ArgumentParser) -> None:
             default=[],
             dest="choices",
             metavar="NAME=A,B",
-            help="as in batch-size=64,128; write | between values that contain commas",
+            help="search these values of a hyperparameter, as in batch-size=64,128; write | between values that contain commas",
         ),
         group.add_argument("--strategy", choices=get_args(Strategy), default="Bayesian", help="default: %(default)s"),
         group.add_argument(
@@ -182,8 +186,10 @@ def place(text: str) -> Path | str:
 
 
 def check_place(options: argparse.Namespace) -> None:
-    """Raise ConfigError for an option that does not belong to the place that --on names."""
-    if not hasattr(options, "of_process"):  # a verb that always runs in the same place
+    """Raise ConfigError for an option that does not fit --on: an option of the other place, no photos, or an S3 address without --on
+    sagemaker.
+    """
+    if not hasattr(options, "of_process"):  # a verb without --on, which always runs in the same place
         return
     on = options.on
     others = options.of_sagemaker if on == "process" else options.of_process
@@ -209,7 +215,7 @@ def _jobs(verbs: Verbs) -> None:
     verb = add_verb(
         verbs,
         "jobs",
-        "list what runs or ran on SageMaker, with its state, age and cost",
+        "list jobs and endpoints on SageMaker, with their state, age and cost",
         "  byoc jobs\n  byoc jobs --leftovers     what still costs money, and endpoints without their configuration or model",
         f"{ROOM}.listing",
     )
@@ -218,7 +224,7 @@ def _jobs(verbs: Verbs) -> None:
         action="store_true",
         help="list what still costs money, and endpoints that have lost their configuration or model",
     )
-    verb.add_argument("--name", metavar="TEXT", help="only those whose names contain this text")
+    verb.add_argument("--name", metavar="TEXT", help="list only jobs and endpoints whose names contain this text")
     verb.add_argument("--most", type=int, default=20, metavar="N", help="the most rows (default: %(default)s)")
     verb.add_argument(
         "--calls", type=int, default=10, metavar="N", help="the most requests to AWS (default: %(default)s)"
@@ -239,7 +245,8 @@ def _logs(verbs: Verbs) -> None:
     verb.add_argument(
         "--since",
         metavar="TIME",
-        help="from 90s, 20m, 2h or 3d ago, or from a time as in 2026-11-27T12:00 (default: a job's start; for an endpoint an hour ago)",
+        help="show lines since 90s, 20m, 2h or 3d ago, or since a time as in 2026-11-27T12:00 (default: a job's start, "
+        "or an hour ago for an endpoint)",
     )
     verb.add_argument("--tail", type=int, metavar="N", help="only the last N lines")
     verb.add_argument("--search", default="", metavar="TEXT", help="only lines that contain this text")

@@ -22,34 +22,41 @@ def add(verb: argparse.ArgumentParser) -> None:
         "run",
         nargs="?",
         metavar="RUN|JOB|S3|FOLDER",
-        help="a folder of byoc run, byoc train or profiler-output; else a training or tuning job on SageMaker, or "
-        "s3://BUCKET/PREFIX/ of its outputs",
+        help="a folder that byoc run or byoc train wrote, or a profiler-output folder; otherwise a training or tuning "
+        "job on SageMaker, or s3://BUCKET/PREFIX/ of a job's outputs",
     )
     verb.add_argument("other", nargs="?", metavar="RUN", help="the folder of a second run: the page compares the two")
     verb.add_argument(
         "--out",
         type=Path,
         metavar="FILE",
-        help="the page (default: report.html in the folder; report-NAME.html here for a job, for S3 and for an endpoint alone; "
-        "compare.html in the second of two runs)",
+        help="the file for the page (default: report.html in the run's folder; report-NAME.html in this folder for a "
+        "job, S3 or an endpoint alone; compare.html in the second run's folder)",
     )
     verb.add_argument(
         "--price",
         type=float,
         metavar="USD",
-        help="of an instance's hour: the page says what was lost in money (default: of a job on SageMaker, that of byoc prices)",
+        help="the price of an instance's hour, for the cost of lost time on the page (default for a job on SageMaker: "
+        "the price from byoc prices)",
     )
     verb.add_argument("--open", action="store_true", help="open the page in the browser")
     verb.add_argument(
-        "--endpoint", metavar="NAME|URL", help="how a model is served: an endpoint on SageMaker, or a server's address"
+        "--endpoint",
+        metavar="NAME|URL",
+        help="report on how a model is served, by an endpoint on SageMaker or by a server at this address",
     )
     verb.add_argument(
-        "--since", metavar="TIME", help="of an endpoint on SageMaker: 20m, 3h, 2d or a time as in 2026-11-27T12:00 (3h)"
+        "--since",
+        metavar="TIME",
+        help="start of an endpoint's metrics: 20m, 3h, 2d ago, or a time as in 2026-11-27T12:00 (default: 3h)",
     )
     verb.add_argument(
         "--follow",
         action="store_true",
-        help="serve the page on this machine alone, and renew it until Ctrl-C, which writes it to the file",
+        help="serve the page to this machine alone and keep it up to date; Ctrl-C ends this and writes the file",
     )
-    verb.add_argument("--port", type=int, metavar="N", help="of the page that --follow serves (default: any free one)")
+    verb.add_argument(
+        "--port", type=int, metavar="N", help="the port of the page that --follow serves (default: any free port)"
+    )
     add_account(verb)

@@ -1,1 +1,1 @@
-"""What `byoc report` reads from AWS: a job and its outputs, its log, a prefix of S3, and an endpoint's metrics."""
+"""Reads from AWS the data for `byoc report`: a job and its outputs, its log, an S3 prefix, and an endpoint's metrics."""

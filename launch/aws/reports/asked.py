@@ -1,4 +1,4 @@
-"""What a user asked `byoc report` for on AWS, as the source of a report: a job, a prefix of S3, or an endpoint."""
+"""The sources of a report on AWS: a job, an S3 prefix, or an endpoint, as the options of `byoc report` name them."""
 
 import time
 from argparse import Namespace
@@ -17,16 +17,16 @@ from launch.report_sources import Found
 from reports.report import read_any
 from reports.sources.endpoint import Endpoint
 
-SINCE = 3 * 3600.0  # seconds of an endpoint's metrics that are shown where nobody says
+SINCE = 3 * 3600.0  # default time span of an endpoint's metrics, in seconds
 
 
 def job(options: Namespace, name: str, scratch: Path) -> JobSource:
-    """Return the source of a training or tuning job. Raises ConfigError without a region, AwsError where there is no such job."""
+    """Return the source of a training or tuning job. Raises ConfigError if no region is known, and AwsError if there is no such job."""
     try:
         session = _session(options)
     except ConfigError as error:
         raise ConfigError(
-            f"{name} is no file and no folder here, and SageMaker cannot be asked for a job of that name: {error}"
+            f"{name} is not a file or a folder here, and SageMaker cannot be asked for a job of that name: {error}"
         ) from None
     known = (
         Prices(session.region, said=options.price)
@@ -37,12 +37,12 @@ def job(options: Namespace, name: str, scratch: Path) -> JobSource:
 
 
 def stored(options: Namespace, uri: str, scratch: Path) -> "Stored":
-    """Return the source of what lies below an S3 address."""
+    """Return the source of the outputs below an S3 address."""
     return Stored(_session(options), uri, scratch)
 
 
 def endpoint(options: Namespace) -> Callable[[], Endpoint]:
-    """Return a function that reads an endpoint's metrics; the time that it shows ends when it is called."""
+    """Return a function that reads an endpoint's metrics. The time span of the metrics ends at the moment of the call."""
     session, now = _session(options), time.time()
     if options.since is None:
         since, moves = now - SINCE, True
@@ -59,14 +59,17 @@ def endpoint(options: Namespace) -> Callable[[], Endpoint]:
 
 
 class Stored:
-    """What lies below an S3 prefix; it does not change."""
+    """The outputs below an S3 prefix, which do not change."""
 
     def __init__(self, session: Session, uri: str, scratch: Path) -> None:
         self._session, self._uri, self._scratch = session, uri, scratch
         self._looked = False
 
     def look(self) -> Found | None:
-        """Download what lies there at the first call. Raises AwsError, and DataError where nothing of a known kind is there."""
+        """Download the outputs at the first call; return None at later calls.
+
+        Raises AwsError, and DataError if the prefix holds no outputs of a known kind.
+        """
         if self._looked:
             return None
         self._looked = True
@@ -82,7 +85,7 @@ class Stored:
             name=self._uri.rstrip("/").rpartition("/")[2],
             source=self._uri,
             missing=(*fetched.missing, *missing),
-            state="What lies in S3 does not change.",
+            state="The outputs in S3 do not change.",
         )
 
 

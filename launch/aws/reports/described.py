@@ -1,4 +1,4 @@
-"""A training or tuning job as SageMaker describes it, in the shape of a report: status, instances, billed seconds, cost."""
+"""A training or tuning job as SageMaker describes it, converted for a report: status, instances, billed seconds, cost."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -10,11 +10,11 @@ from launch.aws.jobs.trials import Trial, best, objective, static
 from launch.aws.prices import Prices
 from reports.sagemaker_job import SageMakerJob, TuningTrial
 
-NO_PRICE = "not known: there is no price of this instance type; byoc prices reads AWS's list, --price says one"
+NO_PRICE = "unknown: there is no price of this instance type; read AWS's list with byoc prices, or pass --price"
 
 
 def training_job(name: str, answer: Mapping[str, Any], prices: Prices) -> SageMakerJob:
-    """Return a described training job."""
+    """Return a described training job as a report shows it."""
     kind, config = KINDS["training"], answer.get("ResourceConfig") or {}
     reason = str(answer.get("FailureReason", ""))
     status = state(kind, answer)
@@ -39,7 +39,7 @@ def training_job(name: str, answer: Mapping[str, Any], prices: Prices) -> SageMa
 
 
 def tuning_job(name: str, answer: Mapping[str, Any], trials: Sequence[Trial], prices: Prices) -> SageMakerJob:
-    """Return a described tuning job with its training jobs."""
+    """Return a described tuning job and its training jobs as a report shows them."""
     kind: Kind = KINDS["tuning"]
     definition, status = answer.get("TrainingJobDefinition") or {}, state(kind, answer)
     config = definition.get("HyperParameterTuningResourceConfig") or definition.get("ResourceConfig") or {}
@@ -84,7 +84,7 @@ def _cost(spent: float | None, prices: Prices, *, spot: bool = False) -> str:
     how = (
         ", by --price"
         if prices.said is not None
-        else ", at the price on demand; spot costs less"
+        else ", at the on-demand price; spot instances cost less"
         if spot
         else ", on demand"
     )
@@ -126,12 +126,12 @@ def _places(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _phases(answer: Mapping[str, Any]) -> tuple[tuple[str, float], ...]:
-    """Return how long each phase took; the last one goes on where the job does."""
+    """Return the name and the seconds of each phase. The last phase of a running job lasts until now."""
     now = datetime.now(UTC)
     found = []
     for entry in answer.get("SecondaryStatusTransitions") or ():
         ended = entry.get("EndTime") or now
         found.append((str(entry.get("Status", "")), max(0.0, (ended - entry["StartTime"]).total_seconds())))
-    if found and found[-1][0] in KINDS["training"].ends:  # the end is no phase
+    if found and found[-1][0] in KINDS["training"].ends:  # the end of a job is not a phase
         found.pop()
     return tuple(found)

@@ -1,4 +1,4 @@
-"""An endpoint's metrics in CloudWatch, its scaling and its state, in the shape of a report."""
+"""An endpoint's metrics in CloudWatch, its scaling and its state, converted for a report."""
 
 import math
 from collections.abc import Sequence
@@ -13,15 +13,16 @@ from reports.sources.endpoint import Endpoint, Event, Variant
 from reports.sources.endpoint_cloudwatch import NOTES, QUERIES, Answer, Query, absent, described_variant, usable
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-PERIODS = 300  # of a chart, at most
+PERIODS = 300  # the most periods in a chart
 ACTIVITIES = 100
-# How long CloudWatch keeps periods of which length (guide, cloudwatch_concepts): age in days -> seconds.
+# The shortest periods that CloudWatch keeps (guide, cloudwatch_concepts): each pair is an age in days and, up to that age, the period in
+# seconds.
 KEPT = ((15, MINUTE), (63, 5 * MINUTE), (455, HOUR))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Span:
-    """The time that is asked about, in seconds since 1970, and the seconds of a period."""
+    """The time span of the metrics, in seconds since 1970, and the length of a period in seconds."""
 
     start: int
     end: int
@@ -29,9 +30,9 @@ class Span:
 
 
 def read_endpoint(session: Session, name: str, since: float, now: float) -> Endpoint:
-    """Return what CloudWatch says of an endpoint from `since` to `now`, both in seconds since 1970.
+    """Return an endpoint's metrics, scaling and state from `since` to `now`, both in seconds since 1970.
 
-    Raises AwsError where there is no such endpoint, or where its metrics may not be read.
+    Raises AwsError if there is no such endpoint, or if its metrics may not be read.
     """
     shown = history.show(session, name)
     period = period_of(since, now)
@@ -42,7 +43,7 @@ def read_endpoint(session: Session, name: str, since: float, now: float) -> Endp
     span = Span(start=start, end=end, period=period)
     variants = tuple(_variant(session, name, variant, span, missing) for variant in names)
     if not names:
-        missing.append(f"SageMaker names no variant of {name}: there is nothing to ask CloudWatch for.")
+        missing.append(f"SageMaker names no variant of {name}, so there are no metrics to read.")
     return Endpoint(
         name=name,
         source=f"CloudWatch in {session.region}",
@@ -56,7 +57,10 @@ def read_endpoint(session: Session, name: str, since: float, now: float) -> Endp
 
 
 def period_of(since: float, now: float) -> int:
-    """Return the seconds of a period: the shortest that CloudWatch still keeps of that age, and few enough for a chart."""
+    """Return the length of a period in seconds.
+
+    It is the shortest period that CloudWatch still keeps at that age, or a multiple of it so that a chart has at most PERIODS periods.
+    """
     age, span = (now - since) / DAY, max(now - since, MINUTE)
     least = next((seconds for days, seconds in KEPT if age <= days), HOUR)
     return least * math.ceil(span / least / PERIODS)
@@ -105,15 +109,20 @@ def _variant(session: Session, endpoint: str, name: str, span: Span, missing: li
 
 
 def _complain(query: Query, status: str, missing: list[str]) -> None:
-    """Note an answer that CloudWatch itself calls incomplete. PartialData is none: the next page brings the rest."""
+    """Add a sentence to `missing` if CloudWatch calls its answer incomplete.
+
+    PartialData does not count, because the next page brings the rest.
+    """
     if status in ("InternalError", "Forbidden"):
-        missing.append(f"CloudWatch says {status} of {query.metric} ({query.statistic}): its values may be missing.")
+        missing.append(
+            f"CloudWatch answers {status} for {query.metric} ({query.statistic}): its values may be missing."
+        )
 
 
 def _events(
     session: Session, endpoint: str, variants: Sequence[str], since: float, missing: list[str]
 ) -> tuple[Event, ...]:
-    """Return the scaling activities, the newest hundred of each variant."""
+    """Return the scaling activities since `since`, at most the newest hundred of each variant."""
     found = []
     for variant in variants:
         try:
@@ -124,7 +133,7 @@ def _events(
                     MaxResults=ACTIVITIES,
                 )
         except AwsError as error:
-            missing.append(f"Scaling events are not known: {error}.")
+            missing.append(f"Scaling events are unknown: {error}.")
             break
         for one in answer["ScalingActivities"]:
             began = one["StartTime"].timestamp()

@@ -1,6 +1,7 @@
-"""Downloads what a report reads from below an S3 prefix: a job's output.tar.gz, the output of SageMaker's profiler, model.json.
+"""Downloads the files that a report reads from below an S3 prefix: a job's output.tar.gz, the output of SageMaker's profiler, and
+model.json.
 
-Nothing else is downloaded, and never more than the limits below.
+It downloads nothing else, and never more than the limits below.
 """
 
 import io
@@ -22,10 +23,10 @@ from launch.aws.session import Session
 from reports.sources.archives import inside
 from reports.sources.run import RECORDS
 
-MOST_KEYS = 100_000  # that are looked at
-MOST_FILES = 20_000  # of the profiler
-LARGEST = 2**30  # bytes of one file
-MOST_BYTES = 4 * 2**30  # of all files together
+MOST_KEYS = 100_000  # the most objects that are listed
+MOST_FILES = 20_000  # the most files of the profiler
+LARGEST = 2**30  # the most bytes of one file
+MOST_BYTES = 4 * 2**30  # the most bytes of all files together
 AT_A_TIME = 16
 CHUNK = 2**20
 OUTPUT, MODEL, MODEL_JSON = "output.tar.gz", "model.tar.gz", "model.json"
@@ -37,7 +38,7 @@ class Body(Protocol):
     """What S3 answers with."""
 
     def read(self, size: int) -> bytes:
-        """Return so many bytes at most, none at the end."""
+        """Return at most `size` bytes, or no bytes at the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +52,16 @@ class Stored:
 
 @dataclass(frozen=True, kw_only=True)
 class Fetched:
-    """What was downloaded, and a sentence for each thing that was not."""
+    """The number of downloaded files, and a sentence for each thing that was not downloaded."""
 
     files: int
     missing: tuple[str, ...]
 
 
 def fetch(session: Session, uri: str, folder: Path) -> Fetched:
-    """Download what lies below an S3 address into a folder, laid out as a report reads it.
+    """Download the files of a report from below an S3 address into a folder, in the layout that a report reads.
 
-    Raises AwsError where S3 refuses, and where several jobs lie there.
+    Raises AwsError if S3 refuses, or if the address holds the outputs of several jobs.
     """
     bucket, prefix = split(uri)
     missing: list[str] = []
@@ -96,7 +97,7 @@ def _listed(session: Session, bucket: str, prefix: str, missing: list[str]) -> l
 
 
 def _only(found: Sequence[Stored], uri: str) -> Sequence[Stored]:
-    """Return the objects of one job; raises AwsError where there are several."""
+    """Return the objects of one job. Raises AwsError if they belong to several jobs."""
     if len(found) > 1:
         names = ", ".join(one_line(str(one.path.parent)) for one in found[:4])
         raise AwsError(f"{uri} holds the output of {len(found)} jobs ({names}, ...); name the prefix of one of them")
@@ -109,7 +110,7 @@ def _is_profilers(one: Stored) -> bool:
 
 
 def _local(path: PurePosixPath) -> Path:
-    """Return a key as a path of this machine: S3 allows names that a file system does not."""
+    """Return a key as a path on this machine. Parts of the key that no file system accepts are shortened or replaced."""
     return Path(*(part.encode()[:200].decode(errors="ignore").replace("\0", "_") for part in path.parts))
 
 
@@ -117,7 +118,9 @@ def _bounded(uri: str, wanted: Sequence[tuple[Stored, Path]], missing: list[str]
     found, total = [], 0
     for one, path in wanted:
         if one.size > LARGEST or total + one.size > MOST_BYTES:
-            missing.append(f"{uri}: {one_line(str(one.path))} was not downloaded, as it has {one.size / 1e9:.1f} GB.")
+            missing.append(
+                f"{uri}: {one_line(str(one.path))} was not downloaded, because it has {one.size / 1e9:.1f} GB."
+            )
             continue
         total += one.size
         found.append((one, path))
@@ -142,13 +145,16 @@ def _download(session: Session, bucket: str, wanted: Sequence[tuple[Stored, Path
         try:
             return len(list(pool.map(one, wanted)))
         except BaseException:
-            stopped.set()  # the pool is left only when its threads are done
+            stopped.set()  # makes the threads stop, because the end of the block waits for them
             pool.shutdown(wait=False, cancel_futures=True)
             raise
 
 
 def _model(session: Session, bucket: str, stored: Sequence[Stored], folder: Path, uri: str) -> int:
-    """Bring model.json, from where it lies by itself or out of model.tar.gz, of which no more is read than that needs."""
+    """Write model.json into the folder and return the number of files.
+
+    It comes from its own object, or else from model.tar.gz, which is read only until model.json is found.
+    """
     alone = [one for one in stored if one.path.name == MODEL_JSON]
     archives = [one for one in stored if one.path.name == MODEL]
     if alone:
@@ -166,13 +172,13 @@ def _model(session: Session, bucket: str, stored: Sequence[Stored], folder: Path
                             held = opened.extractfile(member)
                             (folder / MODEL_JSON).write_bytes(held.read(CHUNK) if held else b"")
                             return 1
-            except (tarfile.TarError, EOFError, zlib.error):  # not an archive, or cut off: there is no model.json in it
+            except (tarfile.TarError, EOFError, zlib.error):  # the file is damaged or not an archive
                 return 0
     return 0
 
 
 class _Counted(io.RawIOBase):
-    """A body of S3 as a file that tells the progress."""
+    """The body of an S3 object as a file. Reading from it advances the progress."""
 
     def __init__(self, body: Body, progress: Progress) -> None:
         self._body, self._progress = body, progress

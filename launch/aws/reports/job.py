@@ -1,4 +1,4 @@
-"""A training or tuning job on SageMaker, as `byoc report JOB` reads it: at once, or again and again while it runs."""
+"""A training or tuning job on SageMaker as a source of `byoc report JOB`. It is read once, or repeatedly while the job runs."""
 
 import dataclasses
 import math
@@ -23,16 +23,16 @@ from reports.report import read_any
 from reports.rules.verdict import Evidence
 from reports.sagemaker_job import SageMakerJob
 
-LOOPBACK = 0.5  # seconds between two looks at a local SageMaker
+LOOPBACK = 0.5  # seconds between two reads of a local SageMaker
 NOTHING = Evidence(run=None, profile=None)
-ACCURACY, LOSS = "validation:accuracy", "validation:loss"  # objectives that the charts of trials know
+ACCURACY, LOSS = "validation:accuracy", "validation:loss"  # the objectives that the charts of trials can show
 
 
 class JobSource:
-    """One job. `look` asks SageMaker what it is now; when it has ended, its outputs are downloaded once."""
+    """A training or tuning job. `look` reads its present state; when the job has ended, its outputs are downloaded once."""
 
     def __init__(self, session: Session, name: str, scratch: Path, prices: Prices) -> None:
-        """Raises AwsError where no training or tuning job has the name. `scratch` is a folder for downloads."""
+        """Raises AwsError if no training or tuning job has the name. `scratch` is a folder for downloads."""
         self._pause = LOOPBACK if near(session) else 1.5 * POLL
         self._at, self._ended = -math.inf, False
         self.name, self._session, self._scratch = name, session, scratch
@@ -43,9 +43,10 @@ class JobSource:
         self._last: object = None
 
     def look(self) -> Found | None:
-        """Return what is known of the job. Raises AwsError.
+        """Return the present state of the job. Raises AwsError.
 
-        None where that is what the last call returned, where the job had ended by then, and where AWS was asked a moment ago.
+        Return None if nothing has changed since the last call, if the job had ended by the last call, or if AWS was asked only a moment
+        ago.
         """
         if self._ended or time.monotonic() - self._at < self._pause:
             return None
@@ -89,7 +90,7 @@ class JobSource:
         return dataclasses.replace(whole, price=price)
 
     def _found(self, evidence: Evidence, job: SageMakerJob, missing: Sequence[str]) -> Found:
-        goes_on = f"The {job.kind} is {job.status}{'.' if job.ended else ' and goes on.'}"
+        goes_on = f"The {job.kind} is {job.status}{'.' if job.ended else ' and still runs.'}"
         return Found(
             evidence=evidence,
             name=self.name,
@@ -99,7 +100,10 @@ class JobSource:
         )
 
     def _outputs(self, answer: dict[str, Any]) -> tuple[Evidence, tuple[str, ...]]:
-        """Download the outputs of a described training job that has ended, and return what lies in them."""
+        """Download the outputs of a described training job that has ended.
+
+        Return the evidence in them, and a sentence for each thing that is missing.
+        """
         name, missing = answer["TrainingJobName"], list[str]()
         folder = self._scratch / name
         folder.mkdir(exist_ok=True)
@@ -109,13 +113,13 @@ class JobSource:
                 missing += fetch(self._session, uri, folder).missing
             except CredentialsError:
                 raise
-            except AwsError as error:  # what SageMaker says of the job is known all the same
+            except AwsError as error:  # the report can still show SageMaker's description of the job
                 missing.append(f"{error}.")
         evidence, more = read_any(folder, called=next(iter(places), name))
         return evidence, (*missing, *more)
 
     def _read_log(self, answer: dict[str, Any]) -> tuple[str, ...]:
-        """Read the new lines of the log; return a sentence where that is not allowed."""
+        """Read the new lines of the log. If AWS does not allow that, return a sentence about it."""
         if self._log is None:
             began = answer["CreationTime"].timestamp()
             self._log = events.reader(self._session, kinds.KINDS["training"], self.name, began)
@@ -127,7 +131,7 @@ class JobSource:
 
 
 def output_places(answer: dict[str, Any]) -> list[str]:
-    """Return the S3 prefixes below which a described training job's outputs lie."""
+    """Return the S3 prefixes of a described training job's outputs."""
     name, found = answer["TrainingJobName"], []
     for config, member in (("OutputDataConfig", "S3OutputPath"), ("ProfilerConfig", "S3OutputPath")):
         if root := str((answer.get(config) or {}).get(member, "")):
@@ -146,8 +150,8 @@ def _kind_of(session: Session, name: str) -> kinds.Kind:
         else:
             return kinds.KINDS[kind]
     raise AwsError(
-        f"no file and no folder here, and no training job or tuning job in {session.region}, is called {name}; byoc jobs lists "
-        "the jobs, --region names another region",
+        f"{name} is neither a file nor a folder here, nor a training or tuning job in {session.region}; list the jobs "
+        "with byoc jobs, or name another region with --region",
         "ResourceNotFound",
     )
 

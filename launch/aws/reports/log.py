@@ -1,4 +1,4 @@
-"""The log of a training job of ours as a run: its metric lines and its results. It holds less than the records do."""
+"""The log of one of our training jobs as a run: its metric lines and its results. It holds less than the records do."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,14 +8,14 @@ from launch.aws.jobs.results import RESULT
 from launch.aws.jobs.screen import read_metrics
 from reports.facts import Epoch, Result, Run, Split
 
-STAGE = "training"  # a metric line counts the epochs of both stages together
+STAGE = "training"  # one stage for all epochs, because a metric line counts the epochs of both stages together
 LESS = (
     "The records of the job are not here: epochs and results come from its log, without steps, classes and confusions."
 )
 
 
 def log_run(name: str, lines: Sequence[Line], *, ended: bool) -> Run | None:
-    """Return what the log of a job says; None where it holds no metric line and no result."""
+    """Return the run that the log of a job describes; None if the log holds no metric line and no result."""
     epochs = dict[int, Epoch]()
     results = dict[str, Split]()
     for line in lines:
@@ -37,7 +37,7 @@ def log_run(name: str, lines: Sequence[Line], *, ended: bool) -> Run | None:
 
 
 def empty_run(source: str, *, ended: bool) -> Run:
-    """Return a run of which nothing is recorded."""
+    """Return a run without any records."""
     return Run(
         source=source,
         job=None,

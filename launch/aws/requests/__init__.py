@@ -1,4 +1,4 @@
-"""Builds the requests of the API from a specification, as plain data; one module for each kind."""
+"""Builds the requests of the API from a specification, as plain data. There is one module for each kind of specification."""
 
 from typing import Any
 

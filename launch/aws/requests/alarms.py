@@ -11,8 +11,9 @@ MINUTE = 60
 
 
 def names(endpoint: str) -> tuple[str, str, str]:
-    """Return the names of the alarms that an endpoint may have: for errors, for slow answers, and for requests that wait while there is no
-    instance."""
+    """Return the names of the alarms that an endpoint may have: for errors, for slow answers, and for requests that wait without an
+    instance.
+    """
     return f"{endpoint}-errors", f"{endpoint}-slow", f"{endpoint}-wake"
 
 
@@ -41,7 +42,10 @@ def slow(endpoint: str, variant: str, alarms: Alarms, tagged: Mapping[str, str])
 
 
 def wake(endpoint: str, policy: str, tagged: Mapping[str, str]) -> dict[str, Any]:
-    """Return the alarm for requests that wait while there is no instance; with it a scaling policy adds the first instance."""
+    """Return the alarm for requests that wait while there is no instance.
+
+    The alarm starts a scaling policy that adds the first instance.
+    """
     return {
         **_alarm(names(endpoint)[2], [{"Name": "EndpointName", "Value": endpoint}], policy, tagged),
         "AlarmDescription": f"a request waits for the endpoint {endpoint}, which has no instance",

@@ -1,4 +1,4 @@
-"""CreateModel, CreateEndpointConfig and CreateEndpoint."""
+"""Builds the requests CreateModel, CreateEndpointConfig and CreateEndpoint."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def endpoint_config(hosting: Hosting) -> dict[str, Any]:
         "DataCaptureConfig": _capture(hosting.capture, security.output_key) if hosting.capture else None,
         "AsyncInferenceConfig": _async(hosting.asynchronous, security.output_key) if hosting.asynchronous else None,
         "KmsKeyId": security.volume_key or None,
-        # AWS turns it on in new configurations, and each GB costs money.
+        # AWS turns detailed metrics on in new configurations, and each GB of them costs money.
         "MetricsConfig": None if hosting.serverless else {"EnableDetailedObservability": hosting.detailed_metrics},
         "Tags": tags(hosting.model.identity.tags),
     }
@@ -95,7 +95,7 @@ def _capture(capture: Capture, key: str) -> dict[str, Any]:
         "DestinationS3Uri": capture.uri,
         "KmsKeyId": key or None,
         "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
-        # Bodies of other types are written as base64.
+        # Captured bodies of all other content types are written as base64.
         "CaptureContentTypeHeader": {
             "CsvContentTypes": ["text/csv"],
             "JsonContentTypes": ["application/json", "application/jsonlines"],

@@ -12,7 +12,7 @@ def present(members: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def tags(pairs: Mapping[str, str]) -> list[dict[str, str]] | None:
-    """Return tags in the form of every create call, or None."""
+    """Return tags as a list of Key and Value, the form of every create call; None if there are no tags."""
     return [{"Key": key, "Value": value} for key, value in pairs.items()] or None
 
 

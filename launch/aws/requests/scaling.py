@@ -6,12 +6,12 @@ from launch.aws.specification import Autoscale
 
 SERVICE = "sagemaker"
 DIMENSION = "sagemaker:variant:DesiredInstanceCount"
-# Seconds between two changes, as in AWS's examples: 300 before instances are removed and 60 before they are added.
+# Seconds between two changes, as in AWS's examples: 300 before instances are removed, and 60 before instances are added.
 COOL_IN, COOL_OUT = 300, 60
 
 
 def resource(endpoint: str, variant: str) -> dict[str, str]:
-    """Return the members that name a variant in each request of the service."""
+    """Return the members that name a variant in each request to Application Auto Scaling."""
     return {
         "ServiceNamespace": SERVICE,
         "ResourceId": f"endpoint/{endpoint}/variant/{variant}",
@@ -53,7 +53,7 @@ def tracking(endpoint: str, variant: str, scale: Autoscale) -> dict[str, Any]:
 
 
 def wake(endpoint: str, variant: str) -> dict[str, Any]:
-    """Return the policy that adds the first instance. It is needed because the other policy cannot act while there is no instance."""
+    """Return the policy that adds the first instance. It is needed because target tracking cannot act while there is no instance."""
     return {
         **resource(endpoint, variant),
         "PolicyName": f"{endpoint}-wake",

@@ -7,7 +7,8 @@ from launch.aws.requests.members import present, tags, vpc
 from launch.aws.specification import Channel, Machines, Training
 from train.config import METRIC_DEFINITIONS
 
-CHECKPOINTS = "/opt/ml/checkpoints"  # SageMaker's default folder for checkpoints, where training looks for them
+# SageMaker's default folder for checkpoints, in which the training program looks for them.
+CHECKPOINTS = "/opt/ml/checkpoints"
 
 
 def training_job(training: Training) -> dict[str, Any]:
@@ -17,7 +18,7 @@ def training_job(training: Training) -> dict[str, Any]:
         "HyperParameters": dict(training.hyperparameters) or None,
         **definition(training),
         "ResourceConfig": resources(training.machines, training.identity.security.volume_key),
-        # Otherwise the SDK and Studio would start SageMaker's profiler for the job. Without DebugHookConfig the Debugger stays off.
+        # Without this member the SDK and Studio would start SageMaker's profiler. Without DebugHookConfig the Debugger stays off.
         "ProfilerConfig": {"DisableProfiler": True},
         "Tags": tags(training.identity.tags),
     }

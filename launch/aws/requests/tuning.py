@@ -15,7 +15,7 @@ def tuning_job(tuning: Tuning) -> dict[str, Any]:
         "HyperParameterTuningJobName": training.name,
         "HyperParameterTuningJobConfig": _config(tuning),
         "TrainingJobDefinition": {
-            # The API requires it, though it may be empty. SageMaker passes all values to the container as strings, numbers too.
+            # The API requires this member, though it may be empty. SageMaker passes all values to the container as strings, numbers too.
             "StaticHyperParameters": dict(training.hyperparameters),
             **definition(training),
             **_resources(training.machines, training.identity.security.volume_key),
@@ -53,7 +53,7 @@ def _config(tuning: Tuning) -> dict[str, Any]:
 
 
 def _ranges(ranges: tuple[Range, ...]) -> dict[str, list[dict[str, Any]]]:
-    """Return the ranges as one list for each kind; a list may be empty."""
+    """Return the ranges as one list for each kind of range. A list may be empty."""
     kinds: dict[str, list[dict[str, Any]]] = {
         "IntegerParameterRanges": [],
         "ContinuousParameterRanges": [],

@@ -16,12 +16,12 @@ def update(
     bake: int = 0,
     overrides: Mapping[str, Mapping[str, object]] | None = None,
 ) -> dict[str, Any]:
-    """Return the request. The number of instances that autoscaling chose stays, unless `keep_count` is false.
+    """Return the request of UpdateEndpoint. The number of instances that autoscaling chose stays, unless `keep_count` is false.
 
-    The new instances answer for `bake` seconds before the old ones end; an alarm that goes off until then brings the old
-    configuration back.
+    The new instances answer for `bake` seconds before the old ones end. If an alarm goes off until then, AWS brings the old configuration
+    back.
     """
-    # Otherwise AWS would keep the old configuration's capture settings.
+    # Without this exclusion AWS would keep the old configuration's capture settings.
     excluded = ["DataCaptureConfig"] + ([] if keep_count else ["DesiredInstanceCount"])
     request = {
         "EndpointName": endpoint,

@@ -1,4 +1,4 @@
-"""Rules of CreateModel and CreateEndpointConfig, and between the two."""
+"""Rules of CreateModel and CreateEndpointConfig, and rules between the two."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,8 +7,8 @@ from launch.aws.rules.training import image_name
 from launch.aws.words import in_toml
 
 Request = Mapping[str, Any]
-STEP = 1024  # MB (API, ProductionVariantServerlessConfig)
-ENVIRONMENT = 32 * 1024  # bytes of all keys and values (API, ContainerDefinition)
+STEP = 1024  # step of a serverless endpoint's memory in MB (API, ProductionVariantServerlessConfig)
+ENVIRONMENT = 32 * 1024  # the most bytes of all keys and values of a model's variables (API, ContainerDefinition)
 
 
 def container(request: Request) -> Iterator[str]:
@@ -28,7 +28,7 @@ def container(request: Request) -> Iterator[str]:
 
 
 def data(request: Request) -> Iterator[str]:
-    """API, ContainerDefinition.ModelDataUrl; guide, create-multi-model-endpoint."""
+    """The artifact's address fits the kind of endpoint (API, ContainerDefinition.ModelDataUrl; guide, create-multi-model-endpoint)."""
     found = request.get("PrimaryContainer", {})
     url = found.get("ModelDataUrl")
     if not url:
@@ -42,7 +42,7 @@ def data(request: Request) -> Iterator[str]:
 
 
 def variants(request: Request) -> Iterator[str]:
-    """API, ProductionVariant: a variant has instances or is serverless; InstancePools replaces InstanceType."""
+    """A variant has instances or is serverless, and InstancePools replaces InstanceType (API, ProductionVariant)."""
     for variant in request["ProductionVariants"]:
         ways = [name for name in ("InstanceType", "InstancePools", "ServerlessConfig") if variant.get(name)]
         if not ways:
@@ -57,7 +57,7 @@ def variants(request: Request) -> Iterator[str]:
 
 
 def _serverless(request: Request, variant: Request) -> Iterator[str]:
-    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: members that a serverless endpoint excludes."""
+    """A serverless endpoint excludes some members (API, ProductionVariantServerlessConfig; guide, serverless-endpoints)."""
     size = variant["ServerlessConfig"]
     if size["MemorySizeInMB"] % STEP:
         yield f"a serverless endpoint's memory is {size['MemorySizeInMB']} MB (--memory); it must be 1024 to 6144 in steps of {STEP}"
@@ -78,7 +78,7 @@ def _serverless(request: Request, variant: Request) -> Iterator[str]:
 
 
 def between(requests: Mapping[str, Request]) -> Iterator[str]:
-    """Guide, serverless-endpoints: members of a model that a serverless endpoint excludes."""
+    """A serverless endpoint excludes some members of its model (guide, serverless-endpoints)."""
     model, config = requests.get("CreateModel"), requests.get("CreateEndpointConfig")
     if not (model and config) or not any(variant.get("ServerlessConfig") for variant in config["ProductionVariants"]):
         return

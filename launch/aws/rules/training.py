@@ -1,4 +1,4 @@
-"""Rules of CreateTrainingJob; a tuning job's training jobs follow most of them too."""
+"""Rules of CreateTrainingJob. Most of them also hold for the training jobs of a tuning job."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,20 +10,20 @@ from launch.aws.words import in_toml
 from train.config import parse
 
 Request = Mapping[str, Any]
-# The API (ResourceConfig) names these three families as examples of instances with local storage; there are more.
+# Beginnings of the instance types with local storage. The API (ResourceConfig) names these three families as examples; there are more.
 LOCAL_STORAGE = ("ml.p4d.", "ml.g4dn.", "ml.g5.")
-# REPOSITORY[:TAG][@DIGEST]. The SDK makes job names from it, and a digest gives a name that is not allowed.
+# The form REPOSITORY[:TAG][@DIGEST]. The SDK makes job names from it, and a digest gives a name that is not allowed.
 IMAGE = re.compile(r"[\w.\-/]+(:\d+)?[\w.\-/]*(:[\w.\-]{1,128})?(@sha256:[0-9a-f]{64})?")
-PROGRAM = "sagemaker_program"  # names the user's script, which has its own hyperparameters (train/script)
+PROGRAM = "sagemaker_program"  # hyperparameter that names the user's script; a script has its own hyperparameters (train/script)
 
 
 def image(request: Request) -> Iterator[str]:
-    """The digest in an image's name is sha256: and 64 hexadecimal digits (the contract of registries)."""
+    """A digest in an image's name is sha256: and 64 hexadecimal digits (the registries' specification)."""
     yield from image_name(request["AlgorithmSpecification"].get("TrainingImage", ""), "train_image")
 
 
 def image_name(name: str, setting: str) -> Iterator[str]:
-    """Yield what is wrong with an image's name."""
+    """Yield a sentence if an image's name is wrong."""
     if not IMAGE.fullmatch(name):
         yield (
             f"the image {name!r} ({in_toml(setting)}) must read REPOSITORY:TAG or REPOSITORY@sha256:DIGEST with a digest of "
@@ -44,7 +44,7 @@ def times(request: Request) -> Iterator[str]:
                 "it may run (--max-run); make --max-wait at least as long"
             )
     elif wait is not None:
-        yield "MaxWaitTimeInSeconds is for spot instances alone; leave out --max-wait, or add --spot"
+        yield "MaxWaitTimeInSeconds is only for spot instances; leave out --max-wait, or add --spot"
 
 
 def preferences(request: Request) -> Iterator[str]:
@@ -68,13 +68,16 @@ def preferences(request: Request) -> Iterator[str]:
 
 
 def warm_pool(request: Request) -> Iterator[str]:
-    """Guide, train-warm-pools: not with spot instances."""
+    """A warm pool cannot have spot instances (guide, train-warm-pools)."""
     if request.get("ResourceConfig", {}).get("KeepAlivePeriodInSeconds") and request.get("EnableManagedSpotTraining"):
         yield "a warm pool (--keep-alive) cannot have spot instances; leave out --spot or --keep-alive"
 
 
 def sizes(request: Request) -> Iterator[str]:
-    """API, ResourceConfig: 0 is only for groups of instances and for types with local storage, which byoc does not use."""
+    """The number of instances and the disk size must not be 0.
+
+    The API (ResourceConfig) allows 0 only for groups of instances and for types with local storage, which byoc does not use.
+    """
     resources = request.get("ResourceConfig") or request.get("HyperParameterTuningResourceConfig") or {}
     for entry in [*resources.get("InstancePreferences", []), *resources.get("InstanceConfigs", []), resources]:
         for name, option in (("InstanceCount", "--count"), ("VolumeSizeInGB", "--volume")):
@@ -83,14 +86,14 @@ def sizes(request: Request) -> Iterator[str]:
 
 
 def volume_key(request: Request) -> Iterator[str]:
-    """API, ResourceConfig.VolumeKmsKeyId: not for instances with local storage."""
+    """Instances with local storage take no KMS key for volumes (API, ResourceConfig.VolumeKmsKeyId)."""
     resources = request.get("ResourceConfig") or request.get("HyperParameterTuningResourceConfig") or {}
     lists = [*resources.get("InstancePreferences", []), *resources.get("InstanceConfigs", []), resources]
     local = [entry["InstanceType"] for entry in lists if entry.get("InstanceType", "").startswith(LOCAL_STORAGE)]
     if resources.get("VolumeKmsKeyId") and local:
         yield (
             f"{', '.join(local)} encrypts its local storage itself and accepts no key; leave out "
-            f"{in_toml('volume_key')}, or choose an instance type without local storage, as ml.p3.2xlarge"
+            f"{in_toml('volume_key')}, or choose an instance type without local storage, such as ml.p3.2xlarge"
         )
 
 
@@ -112,18 +115,18 @@ def channels(request: Request) -> Iterator[str]:
 
 
 def hyperparameters(request: Request) -> Iterator[str]:
-    """The training program's own rules, those of train/config.py."""
+    """The training program's own rules (train/config.py)."""
     if not scripted(request, request.get("HyperParameters", {})):
         yield from refused(request.get("HyperParameters", {}))
 
 
 def scripted(request: Request, given: Mapping[str, str]) -> bool:
-    """Return whether the job runs the user's script, whose hyperparameters we do not know."""
+    """Return whether the job runs the user's script. We do not know the hyperparameters of a script."""
     return bool(given.get(PROGRAM) or request.get("Environment", {}).get(PROGRAM.upper()))
 
 
 def refused(given: Mapping[str, str]) -> list[str]:
-    """Return the sentences with which the training program would refuse hyperparameters."""
+    """Return the sentences with which the training program would refuse these hyperparameters."""
     try:
         parse(given)
     except ConfigError as error:

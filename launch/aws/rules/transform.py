@@ -7,12 +7,12 @@ from launch.aws.rules.training import LOCAL_STORAGE
 from launch.aws.words import in_toml
 
 Request = Mapping[str, Any]
-MOST_MB = 100  # the limit for one payload, and for all payloads at one time (API, CreateTransformJob.MaxPayloadInMB)
-MOST_INSTANCES = 100  # API, TransformResources.InstanceCount
+MOST_MB = 100  # the most MB of one payload, and of all payloads at one time (API, CreateTransformJob.MaxPayloadInMB)
+MOST_INSTANCES = 100  # the most instances of a transform job (API, TransformResources.InstanceCount)
 
 
 def sizes(request: Request) -> Iterator[str]:
-    """API, CreateTransformJob.MaxPayloadInMB and TransformResources."""
+    """Payloads and the number of instances have limits (API, CreateTransformJob.MaxPayloadInMB and TransformResources)."""
     payload, parallel = request.get("MaxPayloadInMB", 0), request.get("MaxConcurrentTransforms", 0)
     if payload > MOST_MB:
         yield f"a payload may have {payload} MB; at most {MOST_MB} are allowed"
@@ -24,14 +24,14 @@ def sizes(request: Request) -> Iterator[str]:
 
 
 def batches(request: Request) -> Iterator[str]:
-    """API, CreateTransformJob.BatchStrategy: a strategy needs records."""
+    """A batch strategy needs files that are split into records (API, CreateTransformJob.BatchStrategy)."""
     split = request["TransformInput"].get("SplitType", "None")
     if request.get("BatchStrategy") == "MultiRecord" and split == "None":
         yield "several records in one request need files that are split into records: Line, RecordIO or TFRecord"
 
 
 def volume_key(request: Request) -> Iterator[str]:
-    """API, TransformResources.VolumeKmsKeyId: not for instances with local storage."""
+    """Instances with local storage take no KMS key for volumes (API, TransformResources.VolumeKmsKeyId)."""
     resources = request["TransformResources"]
     if resources.get("VolumeKmsKeyId") and resources["InstanceType"].startswith(LOCAL_STORAGE):
         yield f"{resources['InstanceType']} encrypts its local storage itself and accepts no key; leave out {in_toml('volume_key')}"

@@ -10,8 +10,9 @@ from train.config import translated
 
 Request = Mapping[str, Any]
 KINDS = ("IntegerParameterRanges", "ContinuousParameterRanges", "CategoricalParameterRanges")
-EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")  # API, HyperbandStrategyConfig
-MOST_EPOCHS = 20_000  # API, HyperbandStrategyConfig
+# The names under which Hyperband knows the number of epochs, and the most epochs of a training job (API, HyperbandStrategyConfig).
+EPOCHS = ("epochs", "numepochs", "n-epochs", "n_epochs", "num_epochs")
+MOST_EPOCHS = 20_000
 
 
 def training_jobs(request: Request) -> Iterator[str]:
@@ -21,7 +22,7 @@ def training_jobs(request: Request) -> Iterator[str]:
 
 
 def resources(request: Request) -> Iterator[str]:
-    """API, HyperParameterTuningResourceConfig: instances are named in only one of two ways."""
+    """Instances are named in one of two ways, and not in both (API, HyperParameterTuningResourceConfig)."""
     definition = _definition(request)
     own = definition.get("HyperParameterTuningResourceConfig")
     if bool(own) == bool(definition.get("ResourceConfig")):
@@ -39,7 +40,9 @@ def objective(request: Request) -> Iterator[str]:
 
 
 def ranges(request: Request) -> Iterator[str]:
-    """API, ParameterRanges, and which numbers each scale allows (ContinuousParameterRange, IntegerParameterRange)."""
+    """Ranges have the right form, and each scale allows only some numbers (API, ParameterRanges, ContinuousParameterRange,
+    IntegerParameterRange).
+    """
     found = _ranges(request)
     if not found:
         yield "no hyperparameter is to be tuned; write --range NAME=LOW:HIGH or --choice NAME=A,B"
@@ -48,7 +51,7 @@ def ranges(request: Request) -> Iterator[str]:
 
 
 def disjoint(request: Request) -> Iterator[str]:
-    """A hyperparameter must not be both static and tuned: AWS refuses it, and the SDK drops it in silence (V2, tuner.py)."""
+    """A hyperparameter must not be both static and tuned. AWS refuses it, and the SDK drops it without a message (V2, tuner.py)."""
     static = _definition(request)["StaticHyperParameters"]
     names = [entry["Name"] for _, entry in _ranges(request)]
     for place, name in enumerate(names):
@@ -60,7 +63,7 @@ def disjoint(request: Request) -> Iterator[str]:
         for other in _same(name, names[:place]):
             yield f"{other} and {name} are two ranges of the same hyperparameter; leave out one of them"
     if len(static) + len(names) > 100:  # API, CreateTrainingJob.HyperParameters
-        yield f"{len(static)} hyperparameters are set and {len(names)} tuned; a training job takes 100 in all"
+        yield f"{len(static)} hyperparameters are set and {len(names)} tuned; a training job takes at most 100 in all"
 
 
 def hyperparameters(request: Request) -> Iterator[str]:
@@ -79,7 +82,7 @@ def hyperparameters(request: Request) -> Iterator[str]:
 
 
 def strategy(request: Request) -> Iterator[str]:
-    """The rules of each strategy: API, HyperbandStrategyConfig; guide, automatic-model-tuning-how-it-works."""
+    """Each strategy has its own rules (API, HyperbandStrategyConfig; guide, automatic-model-tuning-how-it-works)."""
     config = request["HyperParameterTuningJobConfig"]
     chosen = config["Strategy"]
     if chosen == "Grid":
@@ -164,7 +167,7 @@ def _values(kind: str, entry: Mapping[str, Any]) -> list[str]:
 
 
 def _same(name: str, others: Collection[str]) -> list[str]:
-    """Return the names in `others` that the training program reads as the same hyperparameter, as batch_size and batch-size."""
+    """Return the names in `others` that the training program reads as the same hyperparameter, as in batch_size and batch-size."""
     return [other for other in others if _ours(other) == _ours(name)]
 
 

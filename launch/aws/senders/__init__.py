@@ -15,13 +15,16 @@ class Sender(Protocol):
     def send(self, wanted: Wanted) -> None:
         """Check the requests, send them, and return when AWS has accepted them, without waiting for the jobs that they start.
 
-        Raises ConfigError for a request that AWS would refuse, and AwsError for one that it did refuse. After Ctrl-C it raises
-        KeyboardInterrupt. Then no request is still on its way, unless AWS does not answer.
+        Raises ConfigError for a request that AWS would refuse, and AwsError for a request that AWS has refused. After Ctrl-C it raises
+        KeyboardInterrupt. Then no request is still under way, unless AWS does not answer.
         """
 
 
 def sender(session: Session, choice: Choice = "auto") -> Sender:
-    """Return the SDK's sender if the SDK is installed, else boto3's. Raises ConfigError if `choice` is the SDK and it is not installed."""
+    """Return the SDK's sender if the SDK is installed, else boto3's.
+
+    Raises ConfigError if the user chose the SDK and it is not installed.
+    """
     from launch.aws.senders import sdk
     from launch.aws.senders.boto import BotoSender
 

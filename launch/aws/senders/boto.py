@@ -9,7 +9,7 @@ from launch.aws.session import Session
 
 
 class BotoSender:
-    """Sends with boto3, as senders/__init__.py describes."""
+    """Sends a specification's requests with boto3, as senders/__init__.py describes."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -24,7 +24,7 @@ class BotoSender:
 
 
 def thing(call: Call) -> str:
-    """Return the name of the thing that a call makes, for errors, as in: training job dogs-1."""
+    """Return the name of the resource that a call makes, for errors, as in: training job dogs-1."""
     operation, request = call
     kind = operation.removeprefix("Create")
     words = re.sub("(?<!^)(?=[A-Z])", " ", kind).lower().replace("hyper parameter tuning", "tuning")

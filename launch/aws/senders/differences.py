@@ -1,7 +1,7 @@
 """The members in which SDK v2's requests differ from ours, because the SDK lacks them or writes them in another way.
 
 These members are taken from our request. All other members must be equal; a request with another difference is never sent. A number in a
-path is a place in a list.
+path is an index in a list.
 """
 
 import copy
@@ -13,37 +13,37 @@ from launch.aws.overrides import Overrides
 Request = dict[str, Any]
 DIFFERENCES: dict[str, dict[str, str]] = {
     "CreateTrainingJob": {
-        "ResourceConfig.InstancePreferences": "it does not know several instance types",
-        "ResourceConfig.InstanceType": "it uses the first of several types instead",
+        "ResourceConfig.InstancePreferences": "the SDK does not know several instance types",
+        "ResourceConfig.InstanceType": "the SDK uses the first of several types instead",
     },
     "CreateHyperParameterTuningJob": {
-        "TrainingJobDefinition.HyperParameterTuningResourceConfig.AllocationStrategy": "it leaves out the only value",
-        "TrainingJobDefinition.ResourceConfig": "it does not know warm pools for tuning jobs",
-        "TrainingJobDefinition.HyperParameterTuningResourceConfig": "it uses this instead of ResourceConfig",
-        "WarmStartConfig.ParentHyperParameterTuningJobs": "it keeps the parents as a set, in any order",
+        "TrainingJobDefinition.HyperParameterTuningResourceConfig.AllocationStrategy": "the SDK omits the only value",
+        "TrainingJobDefinition.ResourceConfig": "the SDK does not know warm pools for tuning jobs",
+        "TrainingJobDefinition.HyperParameterTuningResourceConfig": "the SDK uses this instead of ResourceConfig",
+        "WarmStartConfig.ParentHyperParameterTuningJobs": "the SDK keeps the parents as a set, in any order",
     },
     "CreateModel": {
-        "PrimaryContainer.Environment": "it sends an empty one",
+        "PrimaryContainer.Environment": "the SDK sends an empty environment",
     },
     "CreateEndpointConfig": {
-        "EndpointConfigName": "it takes the endpoint's name, which a second deployment could not use again",
-        "MetricsConfig": "it does not know detailed metrics, which cost money",
-        "ProductionVariants.0.InstancePools": "it does not know several instance types",
-        "ProductionVariants.0.InstanceType": "it uses the first of several types instead",
-        "ProductionVariants.0.InferenceAmiVersion": "its multi-model deployment does not take one",
-        "ProductionVariants.0.ModelDataDownloadTimeoutInSeconds": "its serverless and multi-model deployments do not take this",
-        "ProductionVariants.0.ContainerStartupHealthCheckTimeoutInSeconds": "its serverless and multi-model deployments do not take this",
-        "AsyncInferenceConfig": "its multi-model deployment does not take this, and the others require S3FailurePath",
+        "EndpointConfigName": "the SDK takes the endpoint's name, which a second deployment could not use again",
+        "MetricsConfig": "the SDK does not know detailed metrics, which cost money",
+        "ProductionVariants.0.InstancePools": "the SDK does not know several instance types",
+        "ProductionVariants.0.InstanceType": "the SDK uses the first of several types instead",
+        "ProductionVariants.0.InferenceAmiVersion": "the SDK's multi-model deployment does not take an AMI",
+        "ProductionVariants.0.ModelDataDownloadTimeoutInSeconds": "serverless and multi-model deployments of the SDK lack it",
+        "ProductionVariants.0.ContainerStartupHealthCheckTimeoutInSeconds": "serverless and multi-model deployments of the SDK lack it",
+        "AsyncInferenceConfig": "the SDK's multi-model deployment does not take this, and its other deployments require S3FailurePath",
     },
-    "CreateEndpoint": {"EndpointConfigName": "it takes the endpoint's name"},
+    "CreateEndpoint": {"EndpointConfigName": "the SDK takes the endpoint's name"},
     "CreateTransformJob": {},
 }
 
 
 def filled(operation: str, request: Request, ours: Request, overrides: Overrides) -> Request:
-    """Return the SDK's request with the named differences, and what the user overrides, taken from our request."""
+    """Return the SDK's request, with the members of DIFFERENCES and of the user's overrides taken from our request."""
     made = copy.deepcopy(request)
-    # Shorter paths first, so that a member's container is copied or removed before the member.
+    # Sorted by length, so that a member's container is copied or removed before the member.
     for path in sorted([*DIFFERENCES[operation], *overrides.get(operation, {})], key=len):
         _copy(ours, made, path.split("."))
     return made

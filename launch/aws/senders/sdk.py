@@ -22,7 +22,7 @@ ERRORS = {"credentials": CredentialsError, "aws": AwsError}
 
 
 def python() -> Path | None:
-    """Return the interpreter that has SDK v2: the one of .venv-sdk, or this one; None if neither has it."""
+    """Return an interpreter that has SDK v2: that of .venv-sdk, or else this one. None if neither has the SDK."""
     if PYTHON.exists():
         return PYTHON
     try:
@@ -33,7 +33,7 @@ def python() -> Path | None:
 
 
 class SdkSender:
-    """Sends with the SDK's Estimator, HyperparameterTuner, Model and Transformer, as senders/__init__.py describes."""
+    """Sends a specification with the SDK's Estimator, HyperparameterTuner, Model and Transformer, as senders/__init__.py describes."""
 
     def __init__(self, session: Session, python: Path) -> None:
         self._session = session
@@ -46,7 +46,8 @@ class SdkSender:
             "specification": plain(wanted),
             "settings": plain(self._session.settings),
         }
-        # The SDK's process gets its own session. So Ctrl-C at a terminal reaches only this process, which then ends the other properly.
+        # The SDK's process gets its own session. Ctrl-C at a terminal then reaches only this process, which ends the SDK's process
+        # properly.
         process = subprocess.Popen(
             ends_with_us([str(self._python), "-P", str(PROGRAM)]),
             env=os.environ | {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "AWS_REGION": self._session.region},
@@ -67,8 +68,8 @@ class SdkSender:
         except ValueError:
             last = one_line((errors.strip().splitlines() or ["it said nothing"])[-1])
             raise UserError(
-                f"the SDK's process ended with status {process.returncode}: {last}; it is not known whether the "
-                "request was sent; byoc jobs shows it, and --sender boto3 works without the SDK"
+                f"the SDK's process ended with status {process.returncode}: {last}; byoc jobs shows whether the request "
+                "was sent; --sender boto3 works without the SDK"
             ) from None
         if "error" in answer:
             kind = ERRORS.get(answer["kind"])
@@ -76,7 +77,7 @@ class SdkSender:
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """End the SDK's process: on SIGTERM it waits for the answer to a request that is on its way, and sends no other."""
+    """End the SDK's process with SIGTERM. If a request is under way, the process first waits for the answer. It sends no other request."""
     process.terminate()
     try:
         process.communicate(timeout=ANSWER)

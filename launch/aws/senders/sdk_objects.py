@@ -1,4 +1,4 @@
-"""Makes objects of SDK v2 from a specification. The SDK's sender sends with them, and notebooks get them.
+"""Makes objects of SDK v2 from a specification, for the SDK's sender and for notebooks.
 
 This module imports the SDK, so only a process that has the SDK may import it.
 """
@@ -39,14 +39,15 @@ from launch.aws.session import Session
 from launch.aws.specification import Channel, Completion, Hosting, Range, Training, Transform, Tuning
 from train.config import METRIC_DEFINITIONS
 
-# Hide the SDK's own configuration files, whose defaults our plan would not show, and send no telemetry to AWS's bucket.
+# Hide the SDK's own configuration files, whose defaults our plan would not show. Turn off telemetry to AWS's bucket.
 PRIVATE = {"PythonSDK": {"Modules": {"TelemetryOptOut": True}}}
-TAGGED = ("Model", "EndpointConfig", "Endpoint")  # the classes whose objects keep no tags
+TAGGED = ("Model", "EndpointConfig", "Endpoint")  # classes whose objects keep no tags
 
 
 def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
     """Return an SDK session that uses our session's credentials, region and clients; deploy() adds `tags` to everything that it makes."""
-    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)  # it would log each value of `config`
+    # Otherwise the SDK would log each value of `config`.
+    logging.getLogger("sagemaker.config").setLevel(logging.WARNING)
     always = {"Tags": members.tags(tags)} if tags else {}
     config = {"SchemaVersion": "1.0", "SageMaker": PRIVATE | ({name: always for name in TAGGED} if always else {})}
     return SdkSession(
@@ -62,7 +63,7 @@ def sdk_session(session: Session, tags: Mapping[str, str] | None = None) -> Any:
 def estimator(training: Training, session: Any) -> Any:
     """Return an Estimator.
 
-    Make a new Estimator for each job, because a tuner with an Estimator that has trained asks AWS for its results.
+    Make a new one for each job: if an Estimator has already trained, the SDK's tuner asks AWS for the results of that job.
     """
     machines, security = training.machines, training.identity.security
     return Estimator(
@@ -191,7 +192,7 @@ def deployment(hosting: Hosting, session: Any) -> dict[str, Any]:
 
 
 def transformer(transform: Transform, session: Any) -> Any:
-    """Return a Transformer for a model that exists."""
+    """Return a Transformer for an existing model."""
     return Transformer(
         transform.model,
         transform.machines.count,
@@ -211,7 +212,7 @@ def transformer(transform: Transform, session: Any) -> Any:
 
 
 def from_parameter(name: str, parameter: Any) -> Range:
-    """Return our range for a parameter of the SDK."""
+    """Return a specification's Range for a range object of the SDK."""
     if isinstance(parameter, CategoricalParameter):
         return Range(name=name, values=tuple(map(str, parameter.values)))
     low, high = str(parameter.min_value), str(parameter.max_value)

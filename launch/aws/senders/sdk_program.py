@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 if __name__ == "__main__":
-    # At the end of the path, so that the packages of the SDK's environment come first.
+    # Our folder goes to the end of the path, so that the packages of the SDK's environment come first.
     sys.path.append(str(Path(__file__).parents[3]))
 
 import boto3
@@ -31,35 +31,35 @@ from launch.aws.settings import Settings
 
 
 class Exit:
-    """Ends the process on SIGTERM: at once, or, if a request is on its way, when its answer has come.
+    """Ends the process on SIGTERM. It ends at once, or after the answer if a request is under way.
 
-    After the process has ended, nothing more is made, so the sender of SIGTERM can ask AWS what there is.
+    After that nothing more is made, so the sender of SIGTERM can ask AWS which resources exist.
     """
 
     def __init__(self) -> None:
         self._sending = self._wanted = False
 
     def terminated(self, number: int, frame: FrameType | None) -> None:
-        """Handle SIGTERM; raises KeyboardInterrupt if no request is on its way."""
+        """Handle SIGTERM. Raises KeyboardInterrupt if no request is under way."""
         self._wanted = True
         if not self._sending:
             raise KeyboardInterrupt
 
     def sends(self) -> None:
-        """Note that a request goes out."""
+        """Note that a request is sent."""
         self._sending = True
 
     def answered(self, **_: Any) -> None:
-        """Note that a request is over, with or without an answer; raises KeyboardInterrupt after SIGTERM."""
+        """Note that a request has ended, with or without an answer. Raises KeyboardInterrupt if SIGTERM came in the meantime."""
         self._sending = False
         if self._wanted:
             raise KeyboardInterrupt
 
 
 def main() -> None:
-    """Send the job that standard input describes; an error is printed as an answer, never as a traceback."""
+    """Send the job that standard input describes. An error is printed as an answer, never as a traceback."""
     answers = os.dup(1)
-    os.dup2(2, 1)  # text that the SDK prints is not an answer
+    os.dup2(2, 1)  # texts that the SDK prints do not belong to the answer
     way_out = Exit()
     try:
         signal.signal(signal.SIGTERM, way_out.terminated)
@@ -77,7 +77,7 @@ def main() -> None:
     except Exception as error:
         found = explain(error, "the request")
         kind = "credentials" if isinstance(found, CredentialsError) else "aws"
-        answer = {"error": str(found or f"the SDK cannot send it: {one_line(error)}"), "kind": kind, "code": ""}
+        answer = {"error": str(found or f"the SDK cannot send the job: {one_line(error)}"), "kind": kind, "code": ""}
     os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
@@ -108,9 +108,10 @@ def send(wanted: Any, session: Session, way_out: Exit) -> None:
 def sdk_objects() -> Any:
     """Import the SDK and return the module that makes its objects."""
     session = boto3.Session
-    # Trap: the import makes its own session, whose clients look for any credentials of the machine.
+    # Trap: during the import the SDK makes a session, whose clients look for any credentials on the machine.
     boto3.Session = _refused
-    # jsonschema imports it for formats that are not checked here. It builds 38 grammars, which takes 1.4 of the SDK's 3.3 s of CPU.
+    # jsonschema imports this module for formats that are not checked here. It builds 38 grammars, which takes 1.4 of the SDK's 3.3 s of
+    # CPU.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     try:
         import sagemaker.utils
@@ -118,7 +119,8 @@ def sdk_objects() -> Any:
         from launch.aws.senders import sdk_objects as objects
     finally:
         boto3.Session = session
-    # The SDK reads its configuration 16 times for one job and checks it each time, 1 s of CPU in all. We made it, so it needs no check.
+    # The SDK reads its configuration 16 times for one job and validates it each time, which takes 1 s of CPU in all. We made this
+    # configuration, so it needs no validation.
     sagemaker.utils.validate_sagemaker_config = lambda config: None
     return objects
 
@@ -128,7 +130,7 @@ def _refused(*_: Any, **__: Any) -> Any:
 
 
 def overrides(wanted: Any) -> dict[str, Any]:
-    """Return what the user overrides, by operation."""
+    """Return the user's overrides by operation."""
     if isinstance(wanted, specification.Tuning):
         return dict(wanted.training.overrides)
     if isinstance(wanted, specification.Hosting):
@@ -137,7 +139,7 @@ def overrides(wanted: Any) -> dict[str, Any]:
 
 
 def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out: Exit) -> None:
-    """Let a client send only what is planned, and raise AWS's refusals as they are."""
+    """Let a client send only planned requests, and raise AWS's refusals as they are."""
 
     def fill(params: dict[str, Any], model: Any, **_: Any) -> dict[str, Any] | None:
         if model.name not in planned:
@@ -158,7 +160,7 @@ def watch(client: Any, planned: dict[str, Any], changes: dict[str, Any], way_out
             way_out.sends()
 
     def stop(http_response: Any, parsed: dict[str, Any], model: Any, **_: Any) -> None:
-        # Trap: if a model of this name exists, the SDK takes it for its own, although it may be another model.
+        # Trap: if a model of this name exists, the SDK uses it, although it may be another model.
         if http_response.status_code >= 300:
             with explained(thing((model.name, planned[model.name])) if model.name in planned else model.name):
                 raise client.exceptions.from_code(parsed["Error"]["Code"])(parsed, model.name)
