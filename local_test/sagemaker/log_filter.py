@@ -23,5 +23,5 @@ def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
         raise ApiError("InvalidParameterException", "logStreamNames and logStreamNamePrefix exclude each other")
     streams = cloud.logs.names(request.get("logGroupName", ""), prefix)
     if streams is None:
-        return wanted  # moto says that there is no such group
+        return wanted  # moto then answers that the group does not exist
     return {**wanted, "logStreamNames": streams} if streams else None

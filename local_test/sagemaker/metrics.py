@@ -73,7 +73,7 @@ class Metrics:
 
 
 def _with_percentiles(known: Callable[[Statistics, str], Any]) -> Callable[[Statistics, str], Any]:
-    """Return moto's function for a statistic with percentiles, where moto itself fails with status 500."""
+    """Return moto's function for statistics, extended by percentiles. For these moto itself fails with status 500."""
 
     def statistic(self: Statistics, name: str) -> Any:
         match = PERCENTILE.fullmatch(name)

@@ -54,7 +54,7 @@ class S3Uri:
 
 @dataclass(frozen=True)
 class S3Object:
-    """One object: its key, its size in bytes, its ETag and its file, which is only to be read."""
+    """One object: its key, its size in bytes, its ETag, and its file, which nobody may change."""
 
     key: str
     size: int
@@ -68,7 +68,7 @@ class NoBucket(Exception):
 
 class Storage:
     """The objects of S3 in a folder. An object is at BUCKET/KEY, so that a person can look at it. Old versions are below
-    `.other`, and so are objects whose key is not a valid path of a file (as `a//b`, or `a` beside `a/b`).
+    `.other`, and so are objects whose key is not a valid path of a file (such as `a//b`, or `a` beside `a/b`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class Storage:
         (folder / ".other").mkdir(parents=True, exist_ok=True)
         self.index = Index(folder / ".index")
         FileKey.folder = folder
-        # For a route that we closed, moto would keep every object that it ever made, 8 kB for each request.
+        # moto would keep every object that it ever made, 8 kB for each request, for a route that is closed here.
         moto.core.common_models.BaseModel.__new__ = lambda cls, *arguments, **named: object.__new__(cls)
         keys.FileBucket.index = self.index
         moto.s3.models.FakeKey = FileKey

@@ -15,7 +15,7 @@ MISSING_OF_VARIANT = (
     "AcceleratorPartitionLayouts",
 )
 ROUTING = ("RANDOM", "LEAST_OUTSTANDING_REQUESTS")
-STEP = 1024  # MB of memory of a serverless variant (API, ProductionVariantServerlessConfig)
+STEP = 1024  # MB between two sizes of a serverless variant's memory (API, ProductionVariantServerlessConfig)
 
 
 def emulated(request: Request) -> None:
@@ -43,13 +43,13 @@ def variants(request: Request) -> None:
             raise invalid(f"the VariantName '{name}' is used more than once in ProductionVariants")
         if variant.get("AcceleratorType"):
             raise invalid(
-                f"AcceleratorType of the variant '{name}' is no longer supported: Elastic Inference has ended"
+                f"AcceleratorType of the variant '{name}' is not supported, because Elastic Inference has ended"
             )
         instances = variant.get("InstanceType"), variant.get("InitialInstanceCount")
         if variant.get("ServerlessConfig"):
             if any(instances):
                 raise invalid(
-                    f"the variant '{name}' has ServerlessConfig; InstanceType and InitialInstanceCount go without it"
+                    f"the variant '{name}' has ServerlessConfig, so it cannot have InstanceType and InitialInstanceCount"
                 )
         elif not all(instances):
             raise invalid(f"the variant '{name}' needs InstanceType and InitialInstanceCount, or ServerlessConfig")

@@ -95,7 +95,7 @@ class Variant:
         variables = dict(container.get("Environment") or {})
         folder, target = self._folder / "model", MODEL
         if self.several:
-            variables |= {"SAGEMAKER_MULTI_MODEL": "true"}  # C 3.4
+            variables |= {"SAGEMAKER_MULTI_MODEL": "true"}  # the container then hosts several models (C 3.4)
             folder, target = self._folder / identity, MODELS
             folder.mkdir(parents=True)
         instance = Instance(

@@ -20,7 +20,7 @@ from local_test.sagemaker.machine.engine import EngineError, docker
 from local_test.sagemaker.machine.networks import Networks
 from local_test.sagemaker.machine.ownership import give_back
 
-DATA, NAME = "byoc.emulate.data", "byoc.emulate.name"  # labels
+DATA, NAME = "byoc.emulate.data", "byoc.emulate.name"  # labels of containers and networks
 SHARED_MEMORY = "64m"  # the size of /dev/shm (python-sdk#937)
 STEP = 0.02  # seconds between two checks of a container that starts
 KILLED = 137  # exit status after SIGKILL
@@ -188,7 +188,7 @@ class _Running:
         try:
             status = int(docker("wait", self._name, timeout=None))
             state = _inspected(self._name)["State"]
-        except EngineError:  # somebody else removed it by force
+        except EngineError:  # the container was removed from outside
             return KILLED
         self._out_of_memory = bool(state["OOMKilled"])
         return status or (NOT_STARTED if state["Status"] == "created" else 0)

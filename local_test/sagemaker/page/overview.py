@@ -133,7 +133,7 @@ def _faults(kind: str, status: str, answer: dict[str, Any]) -> tuple[str, ...]:
     return ("kill-container",) if kind == ENDPOINT and status == "InService" else ()
 
 
-# Characters that a terminal would take for a command; tabs stay.
+# Control characters, with which a log could command a terminal; tabs are not among them.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

@@ -11,8 +11,8 @@ from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.s3.index import Index, Row
 
 MOST = 1000  # keys of a page (API reference, ListObjectsV2)
-LAST = "\U0010ffff"  # comes after every character of a key in the order
-# Parameters that we answer in a listing; moto answers requests with others, as ?versions.
+LAST = "\U0010ffff"  # sorts after every character of a key
+# Parameters that we answer in a listing; moto answers requests with other parameters, such as ?versions.
 KNOWN = {
     "list-type",
     "prefix",

@@ -79,7 +79,7 @@ class TrainingJob:
                 self.retries -= 1
             else:
                 raise Failed(jobs.INTERNAL)
-            self._enter("Starting")  # the status of a job that is tried again, too (API, RetryStrategy)
+            self._enter("Starting")  # a job that is tried again also gets this status (API, RetryStrategy)
 
     def _find_capacity(self) -> None:
         """Wait while there are no instances; raises Failed if the job does not wait for them."""

@@ -50,7 +50,7 @@ class Pipe:
         epoch = 0
         path = self._folder / f"{self._channel['ChannelName']}_0"
         while (number := self._reader(path)) is not None:
-            following = self._make(epoch + 1)  # the program may open it at once
+            following = self._make(epoch + 1)  # the program may open the pipe at once
             try:
                 with os.fdopen(number, "wb", buffering=BLOCK) as pipe:
                     for block in self._epoch(epoch):

@@ -55,7 +55,7 @@ def spot(request: Request) -> None:
 
 
 def channels(request: Request) -> None:
-    """Channel names are folders in one folder, so each is used once (C 1.2)."""
+    """Each channel name may be used once, because it is the name of a folder in /opt/ml/input/data (C 1.2)."""
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig") or []]
     for name in names:
         if names.count(name) > 1:

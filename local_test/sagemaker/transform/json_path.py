@@ -42,7 +42,7 @@ def _steps(text: str) -> Iterator[Step]:
                 place = match.end()
                 break
         else:
-            raise invalid(f"the JSONPath '{text}' has at '{text[place:]}' what batch transform does not support")
+            raise invalid(f"the JSONPath '{text}' has '{text[place:]}', which batch transform does not support")
 
 
 def _name(name: str, text: str) -> Step:

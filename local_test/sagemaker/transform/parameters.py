@@ -21,7 +21,7 @@ class Parameters:
 
     @classmethod
     def of(cls, request: Mapping[str, Any], answered: bytes | None) -> "Parameters":
-        """Return the parameters from a request and from the answer of /execution-parameters, which is None if there is no such page."""
+        """Return the parameters of a request; `answered` is the container's answer to /execution-parameters, or None."""
         said = _object(answered)
         client = request.get("ModelClientConfig") or {}
         strategy = STRATEGIES.get(request.get("BatchStrategy", ""), said.get("BatchStrategy", "MULTI_RECORD"))

@@ -41,9 +41,9 @@ class Splitting:
     """Turns a job's objects into payloads."""
 
     kind: str  # SplitType
-    several: bool  # BatchStrategy MultiRecord
-    largest: int  # bytes of a payload
-    packed: bool = False  # CompressionType Gzip
+    several: bool  # whether BatchStrategy is MultiRecord
+    largest: int  # the most bytes of a payload
+    packed: bool = False  # whether CompressionType is Gzip
 
     def payloads(self, path: Path) -> Iterator[Payload]:
         """Yield the payloads of an object; raises TooLarge and Damaged."""

@@ -38,7 +38,7 @@ class Output:
     refused: Refused | None = None
 
 
-# None as the payload means that the object has no more.
+# The payload is None after an object's last payload.
 Pending = tuple[Output, Payload | None, "Future[Answer] | None"]
 
 
@@ -72,7 +72,7 @@ class Sending:
             while waiting:
                 self._take(waiting.popleft())
         except BaseException:
-            instance.end()  # so that running requests end too
+            instance.end()  # running requests then end too
             for _, _, future in waiting:
                 if future:
                     future.cancel()

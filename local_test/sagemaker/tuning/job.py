@@ -154,7 +154,7 @@ class TuningJob:
         return self.plan.jobs is not None and self.launched >= self.plan.jobs
 
     def _next_part(self) -> int:
-        """Return the number of the next definition. The definitions take turns; in a grid only those with combinations left."""
+        """Return the number of the next definition. The definitions take turns; with Grid, only those that have combinations left."""
         numbers = range(len(self.plan.parts))
         open_parts = [number for number in numbers if self.plan.strategy != "Grid" or self.left[number]]
         return open_parts[self.launched % len(open_parts)]

@@ -14,8 +14,8 @@ from local_test.sagemaker.tuning.early_stopping import worse_than_median
 from local_test.sagemaker.tuning.plan import Part, Plan
 from local_test.sagemaker.tuning.ranges import CATEGORICAL, INTEGER, Parameter
 
-LOGARITHMIC = ("Logarithmic", "ReverseLogarithmic")  # Auto is linear here: how AWS chooses is not documented
-STUDY = "tuning"  # the pruner draws its brackets by this name, so a fixed name makes RandomSeed effective
+LOGARITHMIC = ("Logarithmic", "ReverseLogarithmic")  # Auto is treated as linear, since AWS does not document its choice
+STUDY = "tuning"  # the pruner chooses its brackets by this name, so only a fixed name makes RandomSeed effective
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -26,7 +26,7 @@ class Trial:
     chosen: dict[str, str]
     of_optuna: optuna.Trial
     values: list[float] = field(default_factory=list)
-    stopped: bool = False  # by this search
+    stopped: bool = False  # whether this search has stopped it
 
 
 class Search:
