@@ -30,7 +30,7 @@ class Stop:
     """The end of a container that was asked to stop."""
 
     how: str  # a description in words
-    killed: bool  # whether SIGKILL ended it
+    killed: bool  # whether SIGKILL ended the container
     seconds: float
 
 
@@ -41,4 +41,4 @@ class GivenUp:
     how: str  # a description in words
     said_ready: bool
     ended: bool
-    well: bool  # whether it ended with exit status 0
+    well: bool  # whether the server ended with exit status 0

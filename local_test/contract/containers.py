@@ -25,7 +25,7 @@ BATCH = {
 
 
 class StartedJob(Container):
-    """The container of a job. At the end the suite may read its files."""
+    """The container of a job. At its end the suite gets the permission to read the job's files."""
 
     def __init__(self, job: Job, image: str, command: Sequence[str], options: Sequence[str]) -> None:
         self.job = job

@@ -49,7 +49,7 @@ def cannot_be_asked(what: str) -> NoReturn:
 
 
 def check(conditions: Conditions) -> None:
-    """Continue only if a request can express the conditions."""
+    """Skip the clause unless a request to the API can express the conditions."""
     if conditions.hosts_network:
         cannot_be_asked("a container that reaches the suite's own S3 server")
     if conditions.options:

@@ -96,7 +96,7 @@ class EmulatedEndpoint:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(ClientError):  # an endpoint that has already been deleted
+        with contextlib.suppress(ClientError):  # the endpoint may already have been deleted
             self.stop(DRAIN)
         self._api.sagemaker.delete_endpoint_config(EndpointConfigName=self._name)
         self._api.sagemaker.delete_model(ModelName=self._name)

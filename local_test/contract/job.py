@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 300  # seconds for one job
+PATIENCE = 300  # seconds within which a job must end
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Connects the emulator's user to it: runs a command, or prints lines that a person pastes into a shell."""
+"""Lets a user's programs use the emulator: runs a command with its environment, or prints lines to paste into a shell."""
 
 import os
 import subprocess

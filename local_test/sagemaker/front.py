@@ -130,7 +130,7 @@ def _region(request: Request) -> str:
 
 
 def _log_events(request: Request, cloud: Cloud) -> Response | None:
-    """Answer FilterLogEvents if no stream has the prefix; otherwise let moto answer it."""
+    """Answer FilterLogEvents if no stream has the requested prefix; otherwise let moto answer it."""
     wanted = log_filter.translated(_body(request), cloud)
     if wanted is None:
         return _json({"events": [], "searchedLogStreams": []}, 200)

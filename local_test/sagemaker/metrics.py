@@ -63,7 +63,7 @@ class Metrics:
             {
                 "MetricName": point.name,
                 "Value": point.value,
-                # Without a time zone, like moto's own times.
+                # The time has no time zone, because moto's own times have none.
                 "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),
                 "Dimensions": named,
             }

@@ -127,7 +127,7 @@ class Store:
             return answer
 
     def wait(self, ready: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait until a change makes `ready` true, at most `seconds`; return its last value."""
+        """Wait until a change makes `ready()` true, for at most `seconds`. Return the last value of `ready()`."""
         with self._changed:
             return self._changed.wait_for(ready, seconds)
 

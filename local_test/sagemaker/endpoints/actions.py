@@ -142,7 +142,7 @@ def _settled(resource: Resource) -> None:
 
 
 def _serves(resource: Resource) -> None:
-    """API, DescribeEndpoint: DeleteEndpoint is the only operation that can be performed on a failed endpoint."""
+    """Refuse changes to a failed endpoint, which can only be deleted (API, DescribeEndpoint)."""
     _settled(resource)
     if status(resource) == "Failed":
         raise invalid(f"the endpoint {resource.name} is Failed; it can only be deleted")

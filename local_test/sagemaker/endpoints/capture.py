@@ -31,7 +31,7 @@ class Capture:
         self._input = bool(modes & {"Input", "InputAndOutput"})
         self._output = bool(modes & {"Output", "InputAndOutput"})
         self._percentage = config["InitialSamplingPercentage"]
-        # API, CaptureContentTypeHeader: bodies of types in neither list are encoded in base64.
+        # Bodies whose type is in neither list are encoded in base64 (API, CaptureContentTypeHeader).
         self._encodings = {kind: "CSV" for kind in headers.get("CsvContentTypes") or []}
         self._encodings |= {kind: "JSON" for kind in headers.get("JsonContentTypes") or []}
         self._cloud = cloud

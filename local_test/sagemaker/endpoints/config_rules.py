@@ -19,7 +19,7 @@ STEP = 1024  # MB between two sizes of a serverless variant's memory (API, Produ
 
 
 def emulated(request: Request) -> None:
-    """Refuse by name what the emulator does not have."""
+    """Refuse members that the emulator does not support, and name them."""
     for member in MISSING:
         if request.get(member):
             raise not_emulated(f"CreateEndpointConfig with {member}")
@@ -35,7 +35,7 @@ def emulated(request: Request) -> None:
 
 
 def variants(request: Request) -> None:
-    """API, ProductionVariant: names are used once, and a variant has instances or is serverless."""
+    """Check that variants have different names, and either instances or ServerlessConfig (API, ProductionVariant)."""
     names = [variant["VariantName"] for variant in request["ProductionVariants"]]
     for variant in request["ProductionVariants"]:
         name = variant["VariantName"]
@@ -70,7 +70,7 @@ def weights(given: list[float], variants: int) -> None:
 
 
 def serverless(request: Request) -> None:
-    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: members that serverless excludes."""
+    """Refuse what a serverless endpoint cannot have (API, ProductionVariantServerlessConfig; guide, serverless-endpoints)."""
     found = [variant for variant in request["ProductionVariants"] if variant.get("ServerlessConfig")]
     if not found:
         return
@@ -88,7 +88,7 @@ def serverless(request: Request) -> None:
 
 
 def concurrency(config: dict[str, Any]) -> None:
-    """API, ProductionVariantServerlessConfig: ProvisionedConcurrency is at most MaxConcurrency."""
+    """Check that ProvisionedConcurrency is at most MaxConcurrency (API, ProductionVariantServerlessConfig)."""
     if config.get("ProvisionedConcurrency", 0) > config["MaxConcurrency"]:
         raise invalid(
             f"ProvisionedConcurrency, {config['ProvisionedConcurrency']}, must be at most MaxConcurrency, {config['MaxConcurrency']}"
@@ -96,7 +96,7 @@ def concurrency(config: dict[str, Any]) -> None:
 
 
 def destinations(request: Request) -> None:
-    """The addresses for results and captured data must be in S3."""
+    """Check that the addresses for results and captured data are in S3."""
     if capture := request.get("DataCaptureConfig"):
         S3Uri.parse(capture["DestinationS3Uri"])
     output = (request.get("AsyncInferenceConfig") or {}).get("OutputConfig")

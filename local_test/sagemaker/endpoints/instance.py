@@ -66,7 +66,7 @@ class Instance:
             self.outstanding -= 1
 
     def end(self) -> None:
-        """Let the container end when it has answered its present invocations; `wait` waits for that."""
+        """Let the container end when it has answered its present invocations; `wait` returns when the container has ended."""
         with self._lock:
             self._until = time.monotonic() + DRAIN
             self._leaving.set()

@@ -30,7 +30,7 @@ class Mount:
 class Container:
     """A container to start. A machine runs it, and knows nothing about jobs and endpoints."""
 
-    name: str  # unique on this machine
+    name: str  # a name that is unique on this machine
     image: str
     command: tuple[str, ...]  # train, serve, or ContainerArguments
     entrypoint: tuple[str, ...] | None = None  # ContainerEntrypoint, which replaces the image's entry point

@@ -65,7 +65,7 @@ class DockerMachine:
     def end_leftovers(self) -> list[str]:
         ended = []
         for name in self._listed("ps", "--all", "--format", "{{.Names}}"):
-            with suppress(EngineError):  # Docker is removing it at this moment
+            with suppress(EngineError):  # Docker may be removing the container at this moment
                 found = _inspected(name)
                 if found["State"]["Running"]:
                     docker("kill", name)
@@ -87,7 +87,7 @@ class DockerMachine:
             return []
 
     def _started(self, name: str, container: Container) -> Running:
-        # docker attaches before the container starts, so no line is lost, and the engine need not keep a second copy.
+        # docker attaches before the container starts, so no line is lost, and the engine need not keep a copy of the output.
         attached = subprocess.Popen(
             ["docker", "start", "--attach", name],
             stdin=subprocess.DEVNULL,
@@ -173,7 +173,7 @@ class _Running:
         self.wait()
 
     def kill(self) -> None:
-        with suppress(EngineError):  # it has ended already
+        with suppress(EngineError):  # the container has ended already
             docker("kill", self._name)
         self.wait()
 

@@ -31,12 +31,12 @@ class Entry:
     phase: str
     created: str
     ended: str
-    metrics: dict[str, float | str]  # JSON has no infinite numbers
+    metrics: dict[str, float | str]  # text for numbers that JSON does not have, such as infinity
     details: dict[str, str]
     failure_reason: str
     tags: dict[str, str]
     stoppable: bool
-    faults: tuple[str, ...]  # the faults that can strike it now
+    faults: tuple[str, ...]  # the faults that can strike this job or endpoint now
     training_jobs: tuple[str, ...]  # the training jobs of a tuning job
 
 

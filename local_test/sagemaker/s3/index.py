@@ -30,7 +30,7 @@ class Row:
     size: int
     etag: str
     modified: float
-    file: str  # relative to the folder of the objects
+    file: str  # the path, relative to the folder of the objects
     marker: bool = False
     more: dict[str, Any] = field(default_factory=dict)  # metadata and other values, as JSON
 

@@ -158,7 +158,7 @@ def marker_row(marker: Any) -> Row:
 
 
 def _naive(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # without a time zone, like moto's own times
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # no time zone, because moto's own times have none
 
 
 class FileMultipart(FakeMultipart):  # type: ignore[misc]

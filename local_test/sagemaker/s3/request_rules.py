@@ -12,7 +12,7 @@ from local_test.sagemaker.settings import ACCOUNT
 
 # S3's user guide, bucket naming rules: no two periods in a row, no IP address, no prefix xn--.
 BUCKET = re.compile(r"(?!xn--|.*\.\.|\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-LONGEST_KEY = 1024  # bytes of a key
+LONGEST_KEY = 1024  # the most bytes of a key
 LAST_PART = 10_000  # the largest part number (S3's limits of multipart uploads)
 
 

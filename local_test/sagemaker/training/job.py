@@ -70,7 +70,7 @@ class TrainingJob:
                 cut = self._attempt(attempt)
                 if cut not in (INTERRUPTED, BROKEN):
                     return self._finish(attempt, attempt.statuses(), cut)
-                attempt.statuses()  # its checkpoints are in S3 now
+                attempt.statuses()  # this call brings the checkpoints into S3
             finally:
                 attempt.remove()
             if cut == INTERRUPTED:

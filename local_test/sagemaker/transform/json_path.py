@@ -95,7 +95,7 @@ def _item(value: Any, index: str, text: str) -> Any:
     try:
         return _list(value, text)[int(index)]
     except (IndexError, ValueError):
-        # API, DataProcessing.OutputFilter: an index beyond the record is an error.
+        # An index beyond the record is an error (API, DataProcessing.OutputFilter).
         raise NoMatch(f"the JSONPath '{text}' names the index {index}, which a record does not have") from None
 
 

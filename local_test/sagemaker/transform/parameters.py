@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
-SECONDS, RETRIES = 600, 3  # API, ModelClientConfig
+SECONDS, RETRIES = 600, 3  # the defaults (API, ModelClientConfig)
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,7 @@ class Parameters:
     """The three parameters of sending, the time for a request, and the number of retries."""
 
     concurrent: int
-    payload: int  # MB
+    payload: int  # the most MB of a payload
     strategy: str  # MULTI_RECORD or SINGLE_RECORD
     seconds: float
     retries: int

@@ -56,7 +56,7 @@ class Processing:
         return b"\n".join(self._written(self._select(self._output, result)) for result in results)
 
     def _joined(self, original: Any, result: Any) -> Any:
-        """API, DataProcessing.JoinSource."""
+        """Join a record and its result (API, DataProcessing.JoinSource)."""
         if self._type == CSV:
             return [*original, *result]
         if isinstance(original, dict):

@@ -149,7 +149,7 @@ class Sending:
         except BadData as error:
             output.refused = Refused("ClientError", str(error))
             return
-        # API, TransformOutput.AssembleWith: a newline after every record; an existing newline is not doubled.
+        # Each record ends with a newline; an existing newline is not doubled (API, TransformOutput.AssembleWith).
         by_line = self.request["TransformOutput"].get("AssembleWith") == "Line" and not kept.endswith(b"\n")
         with output.path.open("ab") as file:
             file.write(kept + b"\n" if by_line else kept)

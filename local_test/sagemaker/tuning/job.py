@@ -176,7 +176,7 @@ class TuningJob:
             self._take_ended()
 
     def _stop(self, name: str) -> None:
-        with suppress(ApiError):  # the job has ended meanwhile
+        with suppress(ApiError):  # the job may have ended meanwhile
             training.stop({"TrainingJobName": name}, self.cloud)
 
     def _end(self, ending: Ending) -> None:

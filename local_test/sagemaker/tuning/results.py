@@ -56,7 +56,7 @@ def best(found: Sequence[Summary], objective: Objective) -> Summary | None:
 
 
 def status_counters(found: Sequence[Summary]) -> dict[str, int]:
-    """API, TrainingJobStatusCounters: a job that failed with an internal error counts as retryable, others do not."""
+    """Count jobs by status. Only a job that failed with an internal error is retryable (API, TrainingJobStatusCounters)."""
     statuses = [summary["TrainingJobStatus"] for summary in found]
     failed = [summary.get("FailureReason", "") for summary in found if summary["TrainingJobStatus"] == "Failed"]
     internal = sum(reason.startswith("InternalServerError") for reason in failed)

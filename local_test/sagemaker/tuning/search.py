@@ -26,7 +26,7 @@ class Trial:
     chosen: dict[str, str]
     of_optuna: optuna.Trial
     values: list[float] = field(default_factory=list)
-    stopped: bool = False  # whether this search has stopped it
+    stopped: bool = False  # whether this search has stopped the training job
 
 
 class Search:
