@@ -97,7 +97,7 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
     from sagemaker.local import LocalSession
 
     session = LocalSession()
-    # Without local_code the SDK asks AWS for its default bucket.
+    # Without local_code the SDK calls AWS for the name of its default bucket.
     local = {"local_code": True, "container_root": str(work / "containers")}
     session.config = {"local": local | ({"serving_port": options.port} if "port" in options else {})}
     return session

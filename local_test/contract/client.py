@@ -138,7 +138,7 @@ class Endpoint(Container):
         return f"/ping {answer.status} with {len(answer.body)} bytes"
 
     def gives_up(self, patience: float) -> GivenUp:
-        """Wait for the end of a server that cannot serve, and request /ping meanwhile."""
+        """Wait for the end of a server that cannot serve. Until then, request /ping again and again."""
         pings, status = set[int](), None
         while status is None and time.monotonic() - self.started < patience:
             pings.add(self.get("/ping", timeout=2).status)
@@ -167,7 +167,7 @@ class Endpoint(Container):
         return (address, self.port) if address else self.place
 
     def kill_all_but_the_first_process(self) -> None:
-        """Kill every process inside except the one that the engine started; raises AssertionError if there is no shell."""
+        """Kill every process inside except the one that the engine started; raises AssertionError if the container has no shell."""
         done = self.execute("/bin/sh", "-c", "kill -9 -1")
         assert done.returncode not in (125, 126, 127), (
             f"the container has no shell that can kill its processes: {done.stderr.strip()}"

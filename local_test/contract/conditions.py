@@ -11,7 +11,7 @@ class Conditions:
     """The conditions under which a clause runs an image. Only `docker run` can set the last four."""
 
     image: str | None = None  # an image that replaces the one that is checked
-    isolated: bool = False  # whether the container can reach no other machine
+    isolated: bool = False  # whether the container is cut off from other machines
     environment: Mapping[str, str] = field(default_factory=dict)
     memory: int | None = None  # limit in MB
     command: Sequence[str] | None = None  # a command that replaces `train` or `serve`

@@ -67,7 +67,7 @@ class Container:
             docker("rm", "--force", "--volumes", self.name)
 
     def wait(self, seconds: float) -> int | None:
-        """Return the exit status, or None when it still runs after `seconds`."""
+        """Return the exit status, or None if the container still runs after `seconds`."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return int(docker("wait", self.name, timeout=seconds))
         return None

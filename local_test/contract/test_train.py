@@ -178,7 +178,7 @@ def test_the_least_configuration_is_enough(
     seen(platform.run(least).succeeded())
 
 
-@clause("the image needs no file of its own below /opt/ml, because the platform may hide that folder", DOCKERFILE)
+@clause("the image needs none of its own files below /opt/ml, because the platform may hide that folder", DOCKERFILE)
 def test_nothing_the_image_needs_lies_below_opt_ml(platform: Platform, job: MakeJob, seen: Seen) -> None:
     laid_out = job()
     empty = laid_out.folder / "empty"

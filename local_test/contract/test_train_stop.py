@@ -29,7 +29,7 @@ class Stopped:
 
 
 def _first_epoch(job: StartedJob) -> int | None:
-    """Wait for the first line that names an epoch and return its number, or None if the job ended before it."""
+    """Wait for the first line that names an epoch and return the epoch's number, or None if the job ended before that."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
         if found := EPOCH.search(job.logs()):

@@ -67,7 +67,7 @@ class Access:
 
 
 def _allows(policies: list[IAMPolicy], needed: RequiredAction, resource: str) -> bool:
-    """Return whether one policy allows an action and none denies it."""
+    """Return whether at least one policy allows an action, and no policy denies it."""
     results = [policy.is_action_permitted(needed.action, resource, None, dict(needed.context)) for policy in policies]
     return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
 

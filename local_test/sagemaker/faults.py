@@ -54,7 +54,7 @@ class Faults:
             self._ordered.append(fault)
 
     def take(self, kind: str, *targets: str) -> Fault | None:
-        """Return the fault of this kind that strikes one of these targets now, and count it; None if there is none."""
+        """Return and count the ordered fault of this kind that strikes one of the targets now; None if no such fault is ordered."""
         with self._lock:
             for fault in self._ordered:
                 if fault.kind == kind and fault.target in (ANY, *targets):

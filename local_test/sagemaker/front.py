@@ -99,7 +99,7 @@ class Front:
 
 
 def refused(request: Request) -> Response | None:
-    """Return the refusal of a request that a page in a browser may have sent, or None."""
+    """Return the refusal of a request that a page in a browser may have sent; None for other requests."""
     host = request.headers.get("Host", "")
     if not HOSTS.fullmatch(host):
         return Response(f"the Host {host!r} is not this emulator's; use 127.0.0.1 or localhost\n", 403)

@@ -11,9 +11,10 @@ TARGET = "Logs_20140328.FilterLogEvents"
 
 
 def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
-    """Return a request that moto answers as AWS answers this one; None if no stream has the prefix.
+    """Return a request whose answer by moto is AWS's answer to `request`; None if no stream has the prefix.
 
     Events of several streams come in the order of their times, regardless of `interleaved` (API, FilterLogEvents).
+
     """
     wanted = {**request, "interleaved": True}
     prefix = wanted.pop("logStreamNamePrefix", None)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ACCOUNT = "123456789012"  # moto's own account, so that its ARNs and ours agree
-REGION = "us-east-1"  # the region of requests that name none
+REGION = "us-east-1"  # the region of requests that do not name a region
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -98,7 +98,7 @@ class Storage:
         return [self._shown(row) for row in self.index.all(where.bucket, where.key)]
 
     def object(self, where: S3Uri) -> S3Object | None:
-        """Return the object at an address, or None; raises NoBucket."""
+        """Return the object at an address, or None if it does not exist; raises NoBucket."""
         self._need(where.bucket)
         row = self.index.latest(where.bucket, where.key)
         return None if row is None or row.marker else self._shown(row)
@@ -118,7 +118,7 @@ class Storage:
         keys.flush(self.index)
 
     def view(self, where: S3Uri) -> Path | None:
-        """Return the folder whose files are exactly the objects below a prefix, or None if there is no such folder."""
+        """Return the folder whose files are exactly the objects below a prefix, or None if no folder holds exactly these."""
         if not where.key.endswith("/") and where.key:
             return None
         place = self.folder / where.bucket / where.key

@@ -70,8 +70,9 @@ class Store:
             self._resources[resource.kind, resource.name] = resource
 
     def get(self, kind: str, name: str, missing: str) -> Resource:
-        """Return a resource; raises ApiError ValidationException with the sentence `missing` if there is none. Clients
-        recognise a missing resource by this code and the sentence, not by ResourceNotFound.
+        """Return a resource; raises ApiError ValidationException with the sentence `missing` if it does not exist.
+
+        Clients recognise a missing resource by this code and this sentence, not by ResourceNotFound.
         """
         if found := self.find(kind, name):
             return found

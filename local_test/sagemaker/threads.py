@@ -9,7 +9,7 @@ Work = Callable[[], None]
 
 
 class Threads:
-    """Runs each request at once: in a waiting thread, or in a new thread if none waits."""
+    """Runs each request at once: in a waiting thread, or in a new thread if no thread waits."""
 
     def __init__(self) -> None:
         self._next: SimpleQueue[Work] = SimpleQueue()

@@ -82,7 +82,7 @@ class Queue:
             return waiting
 
     def _wait(self, queued: Queued) -> None:
-        """Queue a request, and start a worker if none runs."""
+        """Queue a request, and start a worker if no worker runs."""
         with self._lock:
             self._waiting.append(queued)
             fresh = self._working < self._at_a_time * self._instances()

@@ -81,7 +81,7 @@ class Variant:
                 models.remove()
 
     def take(self) -> Instance | None:
-        """Return an instance for an invocation, or None if none is ready. The caller releases it afterwards."""
+        """Return a ready instance for an invocation, or None if no instance is ready. The caller releases the instance afterwards."""
         ready = [instance for instance in self.instances if instance.ready]
         if (self._config.get("RoutingConfig") or {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
             ready.sort(key=lambda instance: instance.outstanding)
@@ -162,9 +162,7 @@ class Fleet:
             time.sleep(STEP)
 
     def choose(self, target: str | None) -> Variant | None:
-        """Return the variant for the next invocation: the variant of this name, or one chosen by the weights; None if no
-        variant has the name.
-        """
+        """Return the variant with this name, or None if there is no such variant. Without a name, choose one by the weights."""
         if target is not None:
             return self.variants.get(target)
         variants = list(self.variants.values())

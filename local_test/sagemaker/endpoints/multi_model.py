@@ -115,7 +115,7 @@ class Models:
             return
 
     def _forget(self) -> None:
-        """Forget all models, because a container that has just started has loaded none."""
+        """Forget all models, because a container that has just started has not loaded any."""
         self._used.clear()
 
 

@@ -13,7 +13,7 @@ TAKEN = ("Image", "ModelDataUrl", "ModelDataSource")
 
 
 def resolve(container: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    """Return a container with the members that its model package adds; raises ApiError if there is no such package."""
+    """Return a container with the members that its model package adds; raises ApiError if the package does not exist."""
     name = container.get("ModelPackageName")
     if not name:
         return container

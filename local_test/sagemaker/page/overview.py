@@ -83,7 +83,7 @@ def log(cloud: Cloud, kind: str, name: str, lines: int) -> list[Tail]:
 
 
 def moment(seconds: float | None) -> str:
-    """Return a time in UTC as text; empty if there is none."""
+    """Return a time in UTC as text; empty for None."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 

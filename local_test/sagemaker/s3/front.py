@@ -112,7 +112,7 @@ class S3Front:
 
 
 def _bucket(request: Request) -> str:
-    """Return the bucket that a request names in its host or in its path; empty if it names none."""
+    """Return the bucket that a request names in its host or in its path; empty if it does not name a bucket."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
 

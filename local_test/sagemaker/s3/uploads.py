@@ -141,7 +141,7 @@ class Sums:
 
     @property
     def crc32(self) -> str:
-        """Return the CRC32 as clients write it; empty when the request has none."""
+        """Return the CRC32 as clients write it; empty if the request does not have it."""
         return encoded(self._crc32) if self._with_crc32 else ""
 
     def add(self, block: bytes) -> None:

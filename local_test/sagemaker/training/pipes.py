@@ -60,7 +60,7 @@ class Pipe:
             epoch, path = epoch + 1, following
 
     def _reader(self, path: Path) -> int | None:
-        """Wait until the program opens the pipe and return our end, or None when the job has ended."""
+        """Wait until the program opens the pipe and return our end of it, or None if the job has ended."""
         while not self._ended.is_set():
             try:
                 number = os.open(path, os.O_WRONLY | os.O_NONBLOCK)

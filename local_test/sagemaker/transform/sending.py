@@ -79,7 +79,7 @@ class Sending:
             raise
 
     def _payloads(self, parameters: Parameters) -> Iterator[tuple[Output, Payload | None]]:
-        """Yield every object's payloads, and None after the last of each."""
+        """Yield the payloads of all objects. After each object's last payload, yield None as the payload."""
         given = self.request["TransformInput"]
         splitting = Splitting(
             kind=given.get("SplitType", "None"),

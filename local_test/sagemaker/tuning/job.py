@@ -108,7 +108,7 @@ class TuningJob:
             self.cloud.say(f"tuning job {self.resource.name}: {launched.job.name} {_outcome(launched, value)}")
 
     def _ending(self) -> Ending | None:
-        """Return how the tuning job ends now, or None while it continues."""
+        """Return the tuning job's end, or None while it continues."""
         if self.cloud.background.ending.is_set():
             return Ending("Failed", "InternalServerError: the emulator was stopped while the tuning job ran")
         if stopping(self.resource):
@@ -121,7 +121,7 @@ class TuningJob:
         return None
 
     def _failure(self, found: Sequence[results.Summary]) -> str:
-        """Return why the tuning job fails: its training jobs all failed, or none has an objective."""
+        """Return the reason why the tuning job fails: all its training jobs failed, or no job has an objective."""
         over = self._all_launched() and not self.running
         counters, objectives = results.status_counters(found), results.objective_counters(found)
         failed = counters["RetryableError"] + counters["NonRetryableError"]

@@ -60,7 +60,7 @@ def _several(request: Request) -> None:
         if not entry.get("TuningObjective"):
             raise invalid(f"the TuningObjective of the definition {entry['DefinitionName']} is missing")
     if len({entry["TuningObjective"]["Type"] for entry in entries}) > 1:
-        raise not_emulated("TrainingJobDefinitions of which some are to be maximized and others minimized")
+        raise not_emulated("TrainingJobDefinitions with objectives of both types, Maximize and Minimize")
     config = request["HyperParameterTuningJobConfig"]
     if len(entries) > 1 and request.get("WarmStartConfig"):
         raise invalid("WarmStartConfig is available only for a single training job definition")
@@ -150,7 +150,7 @@ def _hyperband(request: Request) -> None:
         most = hyperband.get("MaxResource") or epochs(part.static)
         if not most:
             raise invalid(
-                "MaxResource of HyperbandStrategyConfig is missing, and no static hyperparameter says it: "
+                "MaxResource of HyperbandStrategyConfig is missing; set it, or set the epochs by a static hyperparameter: "
                 f"one of {', '.join(EPOCHS)}"
             )
         if most > LONGEST:

@@ -75,7 +75,7 @@ class Search:
             return trial.stopped
 
     def tell(self, trial: Trial, value: float | None, completed: bool) -> None:
-        """Take the result of a training job that has ended; None when it has no objective."""
+        """Take the result of a training job that has ended; `value` is None if the job has no objective."""
         with self._lock:
             if value is None:
                 self._study.tell(trial.of_optuna, state=TrialState.FAIL)
