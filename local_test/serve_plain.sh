@@ -43,7 +43,7 @@ until curl --silent --fail --max-time 2 "http://127.0.0.1:$port/ping"; do
 done
 echo "ready: curl -H 'Content-Type: image/jpeg' --data-binary @PHOTO.jpg http://127.0.0.1:$port/invocations"
 echo "Ctrl-C stops it"
-# In the background, so that a signal to this script is acted on at once.
+# docker runs in the background, so that this script handles a signal at once.
 docker logs --follow --tail 0 "$name" &
 wait $!
 fail "the server ended: $(docker logs --tail 1 "$name" 2>&1)"

@@ -51,7 +51,7 @@ options+=(--volume "$work/config:/opt/ml/input/config:ro" --volume "$out/model:/
 options+=(--env TRAINING_JOB_NAME=local --network "$network" --pull never --hostname algo-1 --add-host algo-1:127.0.0.1)
 
 echo "train_local: docker run $IMAGE train"
-# In the background, so that a signal to this script is acted on at once.
+# docker runs in the background, so that this script handles a signal at once.
 docker run --name "$name" --sig-proxy=false "${options[@]}" "$IMAGE" train &
 status=0
 wait $! || status=$?

@@ -13,7 +13,7 @@ from local_test.sagemaker.errors import StartError
 from local_test.sagemaker.identity import Keys
 from local_test.sagemaker.settings import REGION
 
-# The variables from which a client of AWS takes credentials, besides its files.
+# The environment variables from which AWS's clients take credentials. They also take credentials from files.
 CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",

@@ -14,7 +14,6 @@ def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
     """Return a request whose answer by moto is AWS's answer to `request`; None if no stream has the prefix.
 
     Events of several streams come in the order of their times, regardless of `interleaved` (API, FilterLogEvents).
-
     """
     wanted = {**request, "interleaved": True}
     prefix = wanted.pop("logStreamNamePrefix", None)

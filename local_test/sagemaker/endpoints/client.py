@@ -28,7 +28,7 @@ class Answer:
 
 
 class Client:
-    """The connections to one container. An invocation takes a free one, or opens another."""
+    """The connections to one container. An invocation takes a free connection, or opens a new one."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address

@@ -16,8 +16,8 @@ from local_test.sagemaker.endpoints.multi_model import Models
 from local_test.sagemaker.logs import ENDPOINTS
 from local_test.sagemaker.machine import Container, Mount
 
-STARTUP = 8 * 60  # seconds until /ping must have answered (C 3.1)
-SERVERLESS_STARTUP = 3 * 60  # the same for a serverless variant (C 3.5)
+STARTUP = 8 * 60  # seconds within which the container must answer /ping (C 3.1)
+SERVERLESS_STARTUP = 3 * 60  # seconds within which a serverless variant must answer /ping (C 3.5)
 PORT = 8080
 MODEL, MODELS = PurePosixPath("/opt/ml/model"), PurePosixPath("/opt/ml/models")
 STEP = 0.05
@@ -50,7 +50,7 @@ class Variant:
 
     @property
     def several(self) -> bool:
-        """Return whether the variant hosts several models, so that each invocation names one."""
+        """Return whether the variant hosts several models. Each invocation then names a model."""
         return self._data.several
 
     def prepare(self) -> None:

@@ -1,4 +1,4 @@
-"""One invocation: from its headers to the container's answer."""
+"""Handles an invocation, from its headers to the container's answer."""
 
 import time
 from collections.abc import Iterator

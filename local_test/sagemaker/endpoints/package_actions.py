@@ -1,4 +1,4 @@
-"""DeleteModelPackage and DeleteModelPackageGroup, which moto does not have; it answers the other actions of model packages."""
+"""DeleteModelPackage and DeleteModelPackageGroup, which moto does not have. moto answers the other actions of model packages."""
 
 from typing import Any
 

@@ -22,7 +22,7 @@ PAUSE = 1.0  # seconds before a request is tried again
 
 
 class Refused(Exception):
-    """An object could not be transformed; `who` is to blame, ClientError or AlgorithmError, and the text goes to the log."""
+    """An object could not be transformed; `who` names the fault's side, ClientError or AlgorithmError. The text goes to the log."""
 
     def __init__(self, who: str, text: str) -> None:
         super().__init__(text)

@@ -35,7 +35,7 @@ class Parameter:
 
 
 def parameters(ranges: Mapping[str, Any]) -> list[Parameter]:
-    """Return the hyperparameters of a ParameterRanges; raises ApiError for a range that nothing can be chosen from."""
+    """Return the hyperparameters of a ParameterRanges; raises ApiError for a range that holds no possible value."""
     if ranges.get("AutoParameters"):
         raise not_emulated("ParameterRanges with AutoParameters (Autotune)")
     found = [
