@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def copied(file: str, source: Path | None, folder: Path) -> tuple[str, Path]:
-    """Copy a file, or the folder `source` that contains it. Return the file's name in the copy, and the copy."""
+    """Copy a file, or the whole folder `source` that contains it, to `folder`. Return the file's name in `folder`, and `folder`."""
     if source:
         shutil.copytree(source, folder, dirs_exist_ok=True)
         return file, folder

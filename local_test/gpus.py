@@ -1,4 +1,4 @@
-"""Chooses the SDK's name for this machine: local_gpu gives the containers its GPUs."""
+"""Chooses the SDK's instance type for local mode: `local`, or `local_gpu`, which gives containers the machine's GPUs."""
 
 import os
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks that Docker answers and has an image of this name. Otherwise it ends with one sentence, and never pulls the image.
+# Checks that Docker answers and has the image NAME. If not, it prints one sentence and exits with status 1. It never pulls an image.
 #   local_test/image.sh NAME
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

@@ -8,7 +8,7 @@ NETWORK = "sagemaker-local"  # the SDK's name, the same for every run
 
 
 def docker(*arguments: str) -> str:
-    """Run one docker command and return all that it prints, empty when it fails."""
+    """Run one docker command and return all that it prints; an empty text if it fails."""
     done = subprocess.run(
         ["docker", *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
@@ -23,8 +23,8 @@ class Leftovers:
         self._projects: set[str] = set()
 
     def containers(self, *filters: str) -> list[str]:
-        """Return the ids of the containers, which compose labels with the name of the compose file's folder."""
-        # Kept in a list, since the SDK removes such a folder itself but leaves the container.
+        """Return the ids of the runs' containers. Compose labels a container with the name of its compose file's folder."""
+        # The names are kept, since the SDK removes such a folder itself but leaves its containers.
         self._projects |= {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
         options = [part for text in filters for part in ("--filter", text)]
         listed = [
@@ -34,14 +34,14 @@ class Leftovers:
         return " ".join(listed).split()
 
     def remove_containers(self) -> None:
-        """Kill and remove them."""
+        """Kill and remove the runs' containers."""
         if found := self.containers():
             docker("rm", "--force", "--volumes", *found)
 
     def remove(self) -> None:
-        """Remove containers, network and the files that only root may remove."""
+        """Remove the containers, the network, and the files that only root may remove."""
         self.remove_containers()
-        docker("network", "rm", NETWORK)  # fails while another run uses the network, which is intended
+        docker("network", "rm", NETWORK)  # this fails, as intended, while another run uses the network
         if os.geteuid() and self.folder.exists():
             options = ("--rm", "--user", "0", "--network", "none", "--volume", f"{self.folder}:/left")
             docker("run", *options, "--entrypoint", "find", self.image, "/left", "-mindepth", "1", "-delete")

@@ -41,7 +41,7 @@ def serve(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
 
 
 def local_model(options: argparse.Namespace, session: Any, work: Path) -> Any:
-    """Return the SDK's generic Model of options.model, a folder or an archive, in options.image."""
+    """Return the SDK's generic Model for the artifact options.model, a folder or an archive, and the image options.image."""
     from sagemaker.model import Model
     from sagemaker.predictor import Predictor
 
@@ -57,7 +57,7 @@ def local_model(options: argparse.Namespace, session: Any, work: Path) -> Any:
 
 
 def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, str]]:
-    """Return the artifact as the archive that the SDK needs, with the user's code in it, and the variables for that code."""
+    """Pack the artifact and the user's code into an archive for the SDK. Return the archive and the variables for the code."""
     folder, brought = options.model, getattr(options, "code", None)
     if folder.is_file():
         try:
@@ -65,7 +65,7 @@ def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, st
         except ArchiveError as error:
             raise LocalModeError(str(error)) from error
         folder = work / "unpacked"
-    # The SDK unpacks the archive beside itself and mounts that folder.
+    # The SDK unpacks the archive into the archive's own folder and mounts that folder.
     (work / "model").mkdir()
     archive = work / "model" / "model.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
@@ -103,11 +103,11 @@ def last_words(leftovers: Leftovers) -> str:
 
 
 def give_up_early(leftovers: Leftovers, stop: Stop) -> None:
-    """End the SDK's wait for /ping, which lasts two minutes, if the container has ended or a signal came."""
+    """End the SDK's wait of two minutes for /ping as soon as the container has ended or a signal has come."""
     from sagemaker.local import entities
 
     failed = threading.Event()
-    threading.excepthook = lambda args: failed.set()  # the SDK's thread raises this when compose fails
+    threading.excepthook = lambda args: failed.set()  # the SDK's thread ends with an exception if compose fails
     while not (stop.is_set() or failed.is_set() or leftovers.containers("status=exited")):
         time.sleep(0.5)
     entities.HEALTH_CHECK_TIMEOUT_LIMIT = 0

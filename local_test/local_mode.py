@@ -25,7 +25,7 @@ CONFIG = "SchemaVersion: '1.0'\nSageMaker: {PythonSDK: {Modules: {TelemetryOptOu
 
 
 def main() -> int:
-    """Run one verb and return the exit status: 0, 1 with one sentence, or 128 and the number of the signal."""
+    """Run one command. Return the exit status: 0, 1 after an error, or 128 plus the signal's number."""
     options = _parser().parse_args()
     with tempfile.TemporaryDirectory(prefix="byoc-local-", ignore_cleanup_errors=True) as name:
         work = Path(name)
@@ -97,7 +97,7 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
     from sagemaker.local import LocalSession
 
     session = LocalSession()
-    # Without local_code the SDK asks AWS for its default bucket.
+    # Without local_code the SDK calls AWS for the name of its default bucket.
     local = {"local_code": True, "container_root": str(work / "containers")}
     session.config = {"local": local | ({"serving_port": options.port} if "port" in options else {})}
     return session
@@ -106,7 +106,7 @@ def _session(work: Path, options: argparse.Namespace) -> Any:
 def _compose_on_path(work: Path) -> None:
     """Help the SDK find compose.
 
-    It accepts `docker compose` only in version 2; otherwise it uses the command `docker-compose`, which is made here.
+    The SDK accepts `docker compose` only in version 2. Otherwise it runs the command `docker-compose`, which this function makes.
     """
     found = subprocess.run(["docker", "compose", "version"], capture_output=True, text=True, check=False)
     if (found.returncode == 0 and "v2" in found.stdout) or shutil.which("docker-compose"):

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs all steps in SageMaker local mode: train, serve, predict. Checks the answers, and that nothing is left behind.
+# Runs all steps in SageMaker local mode: train, serve, predict. Checks the answers, and that no container or folder is left behind.
 #   local_test/local_test.sh DATA
 #     DATA                      holds train/, validation/ and test/, each with a folder per class
 #   HOSTS                       containers that train together (default 1)
-#   BACKBONE                    default timm/tf_efficientnet_lite0, whose weights are in the image
-#   TRAIN_IMAGE, SERVE_IMAGE    default byoc-classifier-train:cpu and byoc-classifier-serve:cpu
+#   BACKBONE                    the backbone (default timm/tf_efficientnet_lite0, whose weights are in the image)
+#   TRAIN_IMAGE, SERVE_IMAGE    the images (default byoc-classifier-train:cpu and byoc-classifier-serve:cpu)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 here=$(cd "$(dirname "$0")" && pwd)

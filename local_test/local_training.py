@@ -53,7 +53,7 @@ def train(options: argparse.Namespace, session: Any, work: Path, leftovers: Left
             raise LocalModeError(f"the job's results cannot be kept: {refused}") from refused
     failure = options.out / "output" / "failure"
     if error or failure.exists():
-        # The SDK says only the exit status of compose; the job's failure text is in its archive.
+        # The SDK's error has only the exit status of compose; the job's failure text is in the job's archive.
         text = failure.read_text() if failure.exists() else f"the job failed and left no failure text ({error})"
         raise LocalModeError(text.strip())
     model = options.out / "model"

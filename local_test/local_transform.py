@@ -20,16 +20,18 @@ def transform(options: argparse.Namespace, session: Any, work: Path, leftovers: 
     """
     photos = [path for path in sorted(options.photos.iterdir()) if path.is_file()]
     if not photos:
-        raise LocalModeError(f"{options.photos} holds no files; local mode reads no subfolders, name one of them")
+        raise LocalModeError(
+            f"{options.photos} holds no files; local mode reads no subfolders, so name the folder that holds the photos"
+        )
     check_port(options.port)
     model = local_model(options, session, work)
     threading.Thread(target=give_up_early, args=(leftovers, stop), daemon=True).start()
-    # The strategy is named, because the SDK joins records as if they were text if neither request nor server names one.
+    # Name the strategy: if neither the request nor the server names one, the SDK joins records as if they were text.
     transformer = model.transformer(
         1, instance_type(options.image), strategy="SingleRecord", output_path=f"file://{options.out}"
     )
     try:
-        # This call returns when all is done. Trap: with wait=True the SDK would ask AWS for the job's log.
+        # This call returns when the transform has ended. Trap: with wait=True the SDK would ask AWS for the job's log.
         transformer.transform(f"file://{options.photos}", content_type="application/x-image", wait=False)
     except Exception as error:
         if not stop.is_set():

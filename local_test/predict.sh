@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sends photos to a running endpoint and prints a line for each: the file, then the answer.
 #   local_test/predict.sh FILE_OR_FOLDER...
-#   URL  of the endpoint (default http://127.0.0.1:8080)
+#   URL  the endpoint's address (default http://127.0.0.1:8080)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 url=${URL:-http://127.0.0.1:8080}

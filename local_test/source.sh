@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the name of a script in the folder that holds it, or ends with one sentence if it cannot be used from there.
+# Prints a script's path inside the folder that holds it. If the script cannot be used from there, it prints one sentence and exits with 1.
 #   local_test/source.sh FILE [FOLDER]
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
@@ -10,7 +10,7 @@ if [ -n "$folder" ]; then
   case $file in /*) file=$(realpath -s --relative-to "$folder" "$file") ;; esac
   case $file in ../*) fail "$1 is not in --source-dir $folder; name a file in that folder" ;; esac
   broken=$(find "$folder" -xtype l -print -quit)
-  [ -z "$broken" ] || fail "$broken is a link to $(readlink "$broken"), which is not there; mend the link or remove it"
+  [ -z "$broken" ] || fail "$broken is a link to $(readlink "$broken"), which does not exist; mend the link or remove it"
 fi
 [ -f "${folder:+$folder/}$file" ] || fail "there is no file ${folder:+$folder/}$file"
 printf '%s\n' "$file"

@@ -1,4 +1,4 @@
-"""How a local job ends before its time: with one sentence, or on Ctrl-C and SIGTERM."""
+"""The early end of a local job: by an error of one sentence, or by Ctrl-C or SIGTERM."""
 
 import signal
 import threading
@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 
 class LocalModeError(Exception):
-    """Something that the user can mend; the text is one sentence."""
+    """An error that the user can mend; the text is one sentence."""
 
 
 class Stop(threading.Event):
-    """Is set by the first SIGINT or SIGTERM, whose number it keeps. From then on it calls `clean` until the program ends."""
+    """An event that the first SIGINT or SIGTERM sets. It keeps the signal's number, and then calls `clean` again and again."""
 
     def __init__(self, clean: Callable[[], None]) -> None:
         super().__init__()
@@ -20,14 +20,13 @@ class Stop(threading.Event):
             signal.signal(number, self._note)
 
     def _note(self, number: int, frame: object) -> None:
-        # No exception: the SDK swallows a KeyboardInterrupt and waits on. It ends once its containers are gone.
+        # Raise no exception: the SDK would ignore a KeyboardInterrupt and go on waiting. It ends when its containers are gone.
         if not self.number:
             self.number = number
             threading.Thread(target=self._clean_on, daemon=True).start()
 
     def _clean_on(self) -> None:
-        # Trap: an event has a lock. The code that the signal interrupted may hold it: `wait`, or this handler for another signal.
-        # So a thread sets the event.
+        # Trap: the code that the signal interrupted may hold the event's lock, for instance in `wait`. So a thread sets the event.
         self.set()
         while True:  # compose may be about to make another container
             self.clean()

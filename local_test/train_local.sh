@@ -3,13 +3,13 @@
 #   local_test/train_local.sh [--plain] [--hosts N] [--out DIR] [--set NAME=VALUE]... DATA
 #   local_test/train_local.sh --script FILE [--source-dir DIR] [--channel NAME=DIR]... [the options above] [DATA]
 #     DATA          holds train/, validation/ and test/, each with a folder per class, or the class folders themselves
-#     --plain       only docker run, instead of SageMaker local mode: no SDK, no Compose, one host
-#     --hosts       containers that train together, in local mode
-#     --out         a new or empty folder, or that of a job that failed (default runs/local-TIME)
-#     --set         a hyperparameter, any number of times
-#     --script      runs your script, as the SDK's entry_point does; DATA is then its channel training (SM_CHANNEL_TRAINING)
-#     --source-dir  the folder of the script, the files it imports and requirements.txt, as the SDK's source_dir
-#     --channel     a folder as a channel of this name, any number of times
+#     --plain       use plain docker run in place of SageMaker local mode, with one host; this needs neither the SDK nor Compose
+#     --hosts       the number of containers that train together, only in local mode (default 1)
+#     --out         a new or empty folder, or the folder of a failed job (default runs/local-TIME)
+#     --set         a hyperparameter; this option may be repeated
+#     --script      your script, as the SDK's entry_point; DATA is then its channel `training` (SM_CHANNEL_TRAINING)
+#     --source-dir  the folder with the script, the files it imports and requirements.txt, as the SDK's source_dir
+#     --channel     a folder that the job gets as the channel NAME; this option may be repeated
 #   IMAGE           the training image (default byoc-classifier-train:cpu)
 #   GPUS            all or none (default: all for a CUDA image on a machine with a GPU)
 set -euo pipefail
@@ -27,7 +27,7 @@ while [ $# -gt 0 ]; do
     --script) script=${2:?--script takes a file}; shift 2 ;;
     --source-dir) source=${2:?--source-dir takes a folder}; shift 2 ;;
     --channel) channels+=("${2:?--channel takes NAME=DIR}"); shift 2 ;;
-    -*) fail "unknown option $1; $0 --help says what there is" ;;
+    -*) fail "unknown option $1; $0 --help lists the options" ;;
     *) data=$1; shift ;;
   esac
 done
@@ -35,7 +35,7 @@ done
 [ -z "$data" ] || [ -d "$data" ] || fail "$data is not a folder; name one with photos, as in $0 data/samples"
 for channel in "${channels[@]}"; do [ -d "${channel#*=}" ] || fail "--channel $channel: there is no folder ${channel#*=}; write NAME=DIR"; done
 for setting in "${settings[@]}"; do [[ $setting = ?*=* ]] || fail "--set '$setting' must read NAME=VALUE, as in --set epochs=2"; done
-[ -z "$source" ] || [ -n "$script" ] || fail "--source-dir needs --script, the name of the script in it"
+[ -z "$source" ] || [ -n "$script" ] || fail "--source-dir needs --script, which names a script in that folder"
 [ -z "$script" ] || script=$("$here/source.sh" "$script" "$source") || exit 1
 [ -z "$plain" ] || [ "$hosts" = 1 ] || fail "--plain runs one host; leave --plain out for $hosts"
 "$here/image.sh" "$image" || exit 1

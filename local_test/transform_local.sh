@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Runs batch transform in SageMaker local mode on this machine, offline and without AWS: an answer for each photo of a folder.
+# Runs batch transform in SageMaker local mode on this machine, offline and without AWS. Writes an answer for each photo of a folder.
 #   local_test/transform_local.sh [--port N] [--out DIR] MODEL PHOTOS
 #     MODEL    the artifact: a folder, or model.tar.gz
 #     PHOTOS   a folder of photos; local mode reads no subfolders
 #     --out    a new or empty folder for PHOTO.out (default runs/transform-TIME)
-#     --port   on this machine (default 8080)
+#     --port   the port on this machine (default 8080)
 #   IMAGE      the serving image (default byoc-classifier-serve:cpu)
 #   GPUS       all or none (default: all for a CUDA image on a machine with a GPU)
 set -euo pipefail
@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
     -h | --help) sed -n '2,/^set/{/^set/!s/^# \{0,1\}//p}' "$0"; exit 0 ;;
     --port) port=${2:?--port takes a number}; shift 2 ;;
     --out) out=${2:?--out takes a folder}; shift 2 ;;
-    -*) fail "unknown option $1; $0 --help says what there is" ;;
+    -*) fail "unknown option $1; $0 --help lists the options" ;;
     *) names+=("$1"); shift ;;
   esac
 done

@@ -5,7 +5,7 @@
 #     --out  a new or empty folder (default runs/tune-TIME)
 #   IMAGE    the training image (default byoc-classifier-train:cpu)
 #   GPUS     all or none (default: all for a CUDA image on a machine with a GPU)
-# Tried are the learning rate, batch size and epochs of train/config.py; features are made once, for all trials.
+# The trials differ in learning rate, batch size and epochs, from the ranges in train/config.py. Features are computed once for all trials.
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -28,7 +28,7 @@ containers() {
 }
 clean() {
   [ -z "${tuner:-}" ] || { kill "$tuner" 2> /dev/null || true; wait "$tuner" 2> /dev/null || true; }
-  # Twice: a docker run that had only just begun comes up after the first.
+  # Remove twice, since a docker run that has just begun may make its container after the first time.
   for pause in 1 0; do containers | xargs --no-run-if-empty docker rm --force > /dev/null; sleep $pause; done
 }
 trap clean EXIT

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local_test.contract.engine import EngineError, docker, unique_name
 
-# Its model is a file with the arguments that it got, and a word from its second module.
+# A user's script. It writes its arguments, and a word from its second module, to a file in the model folder.
 SCRIPT = """
 import json, os, sys
 import neighbour
@@ -20,7 +20,7 @@ with open(os.path.join(folder, "brought.json"), "w") as file:
     json.dump({"arguments": sys.argv[1:], "neighbour": neighbour.WORD}, file)
 """
 FILES = {"brought.py": SCRIPT, "neighbour.py": "WORD = 'found'\n"}
-# Uses one operator from each package that users import; none of them needs the network.
+# A script that uses one operator from each package that users import. It needs no network.
 IMPORTS = """
 import io, os
 import numpy as np
@@ -66,7 +66,7 @@ def script(name: str, source: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def derived(image: str, folder: Path, **environment: str) -> Iterator[str]:
-    """Build a derived image with a folder as /opt/ml/code and with variables, and remove it at the end."""
+    """Build a derived image with the folder's modules in /opt/ml/code and with variables. Remove the image at the end."""
     variables = "".join(f"ENV {name}={value}\n" for name, value in environment.items())
     (folder / "Dockerfile").write_text(f"FROM {image}\nCOPY *.py /opt/ml/code/\n{variables}")
     name = unique_name()
@@ -100,7 +100,7 @@ def bucket(content: bytes) -> Iterator[dict[str, str]]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
     named = {"AWS_ACCESS_KEY_ID": "fake", "AWS_SECRET_ACCESS_KEY": "fake", "AWS_REGION": "us-east-1"}
-    # The first is the toolkit's own name for it.
+    # S3_ENDPOINT_URL is the toolkit's own variable.
     named |= {"S3_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_S3": url, "AWS_EC2_METADATA_DISABLED": "true"}
     try:
         yield named

@@ -23,5 +23,5 @@ OWN = "own rule"
 
 
 def clause(text: str, source: str) -> Callable[[Any], Any]:
-    """Mark a test as the proof of one clause; both show in the table at the end."""
+    """Mark a test as the proof of one clause. The table at the end shows the clause, its source and the test's result."""
     return pytest.mark.clause(text, source)

@@ -1,4 +1,4 @@
-"""One HTTP request at a time, as the platform sends it, and the running endpoint that gets it."""
+"""Sends HTTP requests one at a time, as the platform does, and runs the endpoint that gets them."""
 
 import contextlib
 import http.client
@@ -73,7 +73,7 @@ def send(
 class Endpoint(Container):
     """A serving container with its port published on the loopback interface."""
 
-    # Only for the endpoint that most clauses share: the seconds until it was ready, and its answer to a photo sent at that moment.
+    # Set only for the endpoint that most clauses share: the seconds until it was ready, and its answer to a photo sent then.
     ready: float
     first: Answer
 
@@ -94,7 +94,7 @@ class Endpoint(Container):
         self.port = port
         super().__init__(image, ("serve",), [*named, *mounted, *ways, *options])
         try:
-            # Ends at once if the image cannot start.
+            # This fails if the container has already ended.
             self.place = (self.address(), port) if network else self.published(port)
         except EngineError:
             self.place = ("127.0.0.1", 9)
@@ -129,16 +129,16 @@ class Endpoint(Container):
             if not self.running():
                 raise AssertionError(f"the container ended with status {self.status()}: {self.last_line()}")
             time.sleep(0.05)
-        raise AssertionError(f"/ping gave no 200 within {patience:g} s: {self.last_line()}")
+        raise AssertionError(f"/ping did not answer 200 within {patience:g} s: {self.last_line()}")
 
     def healthy(self) -> str:
-        """Return what /ping answers; raises AssertionError unless it is 200."""
+        """Return the status and size of the answer to /ping; raises AssertionError unless the status is 200."""
         answer = self.get("/ping")
         assert answer.status == 200, answer.brief()
         return f"/ping {answer.status} with {len(answer.body)} bytes"
 
     def gives_up(self, patience: float) -> GivenUp:
-        """Wait for the end of a server that cannot serve, and request /ping meanwhile."""
+        """Wait for the end of a server that cannot serve. Until then, request /ping again and again."""
         pings, status = set[int](), None
         while status is None and time.monotonic() - self.started < patience:
             pings.add(self.get("/ping", timeout=2).status)
@@ -147,29 +147,34 @@ class Endpoint(Container):
         return GivenUp(how=told, said_ready=200 in pings, ended=status is not None, well=status == 0)
 
     def unreachable(self) -> bool:
-        """Return whether nothing answers at its address, not even with a refusal."""
+        """Return True if connections to the container time out, and are not even refused."""
         return bool(self.place[0]) and send(self.place, "GET", "/", timeout=3).text.startswith(
             "no answer: TimeoutError"
         )
 
     def connect_seconds(self) -> float:
-        """Return how long a connection takes."""
+        """Return the seconds that opening a connection takes."""
         place, begun = self.direct(), time.monotonic()
         with socket.create_connection(place, timeout=5):
             return time.monotonic() - begun
 
     def direct(self) -> tuple[str, int]:
-        """Return, on Linux, the container's own address: the engine's proxy accepts whether or not the server does."""
+        """Return the container's own address on Linux, else the published one.
+
+        The engine's proxy accepts connections to a published port even if the server does not.
+        """
         address = self.address() if os.uname().sysname == "Linux" else ""
         return (address, self.port) if address else self.place
 
     def kill_all_but_the_first_process(self) -> None:
-        """Kill every process inside except the one that the engine started; raises AssertionError if none can be."""
+        """Kill every process inside except the one that the engine started; raises AssertionError if the container has no shell."""
         done = self.execute("/bin/sh", "-c", "kill -9 -1")
-        assert done.returncode not in (125, 126, 127), f"no shell kills its processes: {done.stderr.strip()}"
+        assert done.returncode not in (125, 126, 127), (
+            f"the container has no shell that can kill its processes: {done.stderr.strip()}"
+        )
 
     def listening(self) -> set[int]:
-        """Return the ports that others can reach: listening, and not only on the loopback interface."""
+        """Return the listening ports that other machines can reach, so not those of the loopback interface."""
         ports = set()
         table = self.execute("/bin/sh", "-c", "cat /proc/net/tcp /proc/net/tcp6").stdout
         for line in table.splitlines():

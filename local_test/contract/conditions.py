@@ -11,12 +11,12 @@ class Conditions:
     """The conditions under which a clause runs an image. Only `docker run` can set the last four."""
 
     image: str | None = None  # an image that replaces the one that is checked
-    isolated: bool = False  # whether the container can reach no other machine
+    isolated: bool = False  # whether the container is cut off from other machines
     environment: Mapping[str, str] = field(default_factory=dict)
-    memory: int | None = None  # MB
+    memory: int | None = None  # limit in MB
     command: Sequence[str] | None = None  # a command that replaces `train` or `serve`
     port: int = PORT
-    # Whether it uses this machine's network, where it reaches servers on the loopback interface.
+    # Whether the container uses this machine's network. It then reaches servers on the loopback interface.
     hosts_network: bool = False
     options: Sequence[str] = ()  # further options of `docker run`
 
@@ -29,8 +29,8 @@ ISOLATED = Conditions(isolated=True)
 class Stop:
     """The end of a container that was asked to stop."""
 
-    how: str  # in words
-    killed: bool  # SIGKILL ended it
+    how: str  # a description in words
+    killed: bool  # whether SIGKILL ended the container
     seconds: float
 
 
@@ -38,7 +38,7 @@ class Stop:
 class GivenUp:
     """The end of a server that cannot serve."""
 
-    how: str  # in words
+    how: str  # a description in words
     said_ready: bool
     ended: bool
-    well: bool  # with exit status 0
+    well: bool  # whether the server ended with exit status 0

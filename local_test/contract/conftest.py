@@ -29,11 +29,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--emulator",
         type=loopback,
         metavar="URL",
-        help="run it through the API of this byoc emulate --run docker, in place of docker run",
+        help="address of a running byoc emulate --run docker; run the image through its API, not with docker run",
     )
     group.addoption("--data", type=Path, help="folder with train/, validation/ and test/, each with a folder per class")
-    group.addoption("--hyperparameters", default="{}", help="JSON object: those that make a job short")
-    group.addoption("--long", default='{"epochs": "10000"}', help="JSON object: those that make it long enough to stop")
+    group.addoption("--hyperparameters", default="{}", help="JSON object of hyperparameters that make a job short")
+    group.addoption(
+        "--long",
+        default='{"epochs": "10000"}',
+        help="JSON object of hyperparameters that make a job long enough to be stopped",
+    )
     group.addoption("--objective", default=r"validation:accuracy=([-+0-9.e]+)", help="regex of the tuner's objective")
     group.addoption("--model", type=Path, help="artifact to serve, as a folder")
     group.addoption("--keep-model", type=Path, help="copy the model that training made to this folder")
@@ -42,7 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[RESULTS] = []
-    # So that containers are removed when the suite is stopped.
+    # Leave pytest in order on SIGTERM, so that containers are removed.
     signal.signal(signal.SIGTERM, lambda number, frame: pytest.exit("stopped by SIGTERM", 143))
 
 
@@ -131,7 +135,7 @@ def photos(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
     """A few photos of a few classes: train/, validation/ and test/."""
     data, folder = pytestconfig.getoption("--data"), tmp_path_factory.mktemp("photos")
     if data is None or not (data / "train").is_dir():
-        pytest.exit(f"{data} holds no folder train; name one with --data", returncode=2)
+        pytest.exit(f"{data} holds no folder train; name a folder of photos with --data", returncode=2)
     for split, spellings in SPLITS.items():
         source = next((data / name for name in spellings if (data / name).is_dir()), None)
         for label in sorted(source.iterdir())[:CLASSES] if source else []:
@@ -185,7 +189,8 @@ def model(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory)
     given = pytestconfig.getoption("--model")
     if given is None or not given.is_dir():
         pytest.exit(
-            f"{given} is not the folder of an artifact; name one: make contract KIND=serve MODEL=...", returncode=2
+            f"{given} is not the folder of an artifact; name an artifact: make contract KIND=serve MODEL=...",
+            returncode=2,
         )
     folder = tmp_path_factory.mktemp("artifact") / "model"
     shutil.copytree(given, folder)

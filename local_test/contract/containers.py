@@ -13,7 +13,7 @@ from local_test.contract.conditions import USUAL, Conditions
 from local_test.contract.engine import Container, internal_network, open_up
 from local_test.contract.job import PATIENCE, Ended, Job
 
-LATE = 4  # seconds by which the second of several hosts starts later
+LATE = 4  # seconds between the starts of two hosts of a job
 ROOT = "/opt/ml/models"
 LOADING = 360  # seconds that the platform gives a model to load
 BATCH = {
@@ -25,7 +25,7 @@ BATCH = {
 
 
 class StartedJob(Container):
-    """The container of a job. At the end the suite may read its files."""
+    """The container of a job. At its end the suite gets the permission to read the job's files."""
 
     def __init__(self, job: Job, image: str, command: Sequence[str], options: Sequence[str]) -> None:
         self.job = job
@@ -37,7 +37,7 @@ class StartedJob(Container):
         open_up(self.image, self.job.folder)
 
     def ended(self) -> Ended:
-        """Wait for the container's end and return what can be seen of it."""
+        """Wait for the container's end and return what the job left."""
         status = self.wait(PATIENCE)
         if status is None:
             self.stop(1)
@@ -53,7 +53,7 @@ class StartedJob(Container):
 
 
 class Batch(Endpoint):
-    """A container that is started in the way of batch transform."""
+    """A container that is started as batch transform starts it."""
 
     def transform(self, body: bytes, content_type: str) -> Answer:
         return self.invoke(body, content_type)
@@ -63,14 +63,14 @@ class Batch(Endpoint):
 
 
 class MultiModel(Endpoint):
-    """A container that hosts several models; none is loaded at the start."""
+    """A container that hosts several models. At the start no model is loaded."""
 
     def load(self, name: str, url: str | None = None) -> Answer:
         body = json.dumps({"model_name": name, "url": url or f"{ROOT}/{name}/model"}).encode()
         return send(self.place, "POST", "/models", body, {"Content-Type": "application/json"}, LOADING)
 
     def have(self, *names: str) -> None:
-        """Load the models that are not loaded; raises AssertionError."""
+        """Load those of the named models that are not loaded yet; raises AssertionError if a load fails."""
         for name in names:
             answer = self.load(name)
             assert answer.status in (200, 409), f"loading a good model gets {answer.brief()}"
@@ -93,13 +93,13 @@ class MultiModel(Endpoint):
         return self.post(f"/models/{name}/invoke", body, content_type)
 
     def load_and_invoke(self, name: str, body: bytes, content_type: str) -> Answer:
-        """Return the answer to the load if it refuses the model, else the model's answer."""
+        """Load a model and invoke it. Return the refusal if the load is refused, else the model's answer."""
         answer = self.load(name)
         return self.invoke_model(name, body, content_type) if answer.status in (200, 409) else answer
 
 
 class Containers:
-    """Runs an image's containers."""
+    """Runs the containers of one image with `docker run`."""
 
     def __init__(self, image: str) -> None:
         self.image = image
@@ -112,7 +112,7 @@ class Containers:
             **conditions.environment,
         }
         named = [part for pair in environment.items() for part in ("--env", "=".join(pair))]
-        # The name of a single host leads to the host itself, as on the platform; several hosts find each other on their network.
+        # A single host's name leads to the host itself, as on the platform. Several hosts find each other on their network.
         alone = () if len(job.hosts) > 1 else ("--add-host", f"{job.host}:127.0.0.1")
         network = ("--network", "none") if conditions.isolated else ()
         network = ("--network", "host") if conditions.hosts_network else network
@@ -122,7 +122,7 @@ class Containers:
         return StartedJob(job, conditions.image or self.image, command, options)
 
     def run(self, job: Job, conditions: Conditions = USUAL) -> Ended:
-        """Run a job to its end and return what can be seen of it."""
+        """Run a job to its end and return what it left."""
         with self.start(job, conditions) as started:
             return started.ended()
 
@@ -138,7 +138,7 @@ class Containers:
 
     @contextlib.contextmanager
     def endpoint(self, model: Path, conditions: Conditions = USUAL) -> Iterator[Endpoint]:
-        """Start a server of a model."""
+        """Start a container that serves a model."""
         memory = f"{conditions.memory}m"
         options = ("--memory", memory, "--memory-swap", memory) if conditions.memory else ()
         with contextlib.ExitStack() as stack:
@@ -158,14 +158,14 @@ class Containers:
 
     @contextlib.contextmanager
     def batch(self, model: Path) -> Iterator[Batch]:
-        """Start a server of a model for batch transform of 50 MB a record."""
+        """Start a container that serves a model for batch transform, with payloads of at most 50 MB."""
         with Batch(self.image, model, environment=BATCH) as batch:
             batch.wait_ready()
             yield batch
 
     @contextlib.contextmanager
     def multi_model(self, models: Path) -> Iterator[MultiModel]:
-        """Start a server of the models at NAME/model below a folder."""
+        """Start a multi-model container; the folder `models` holds each model at NAME/model."""
         options = ("--volume", f"{models}:{ROOT}:ro")
         with MultiModel(self.image, None, options, environment={"SAGEMAKER_MULTI_MODEL": "true"}) as server:
             server.wait_ready()

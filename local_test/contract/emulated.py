@@ -1,4 +1,4 @@
-"""Access to a local SageMaker (`byoc emulate --run docker`): its clients, its S3 and its logs. Also refuses what its API cannot do."""
+"""Access to a local SageMaker (`byoc emulate --run docker`): its clients, S3 and logs. Skips clauses that its API cannot express."""
 
 import argparse
 import ipaddress
@@ -44,21 +44,21 @@ def loopback(text: str) -> str:
 
 
 def cannot_be_asked(what: str) -> NoReturn:
-    """End a clause as not claimed, because SageMaker's API cannot order or show this."""
-    pytest.skip(f"cannot be asked through the API: {what}")
+    """End a clause as not claimed, because SageMaker's API can neither request nor show `what`."""
+    pytest.skip(f"the API can neither request nor show this: {what}")
 
 
 def check(conditions: Conditions) -> None:
-    """Continue only if a request can express the conditions."""
+    """Skip the clause unless a request to the API can express the conditions."""
     if conditions.hosts_network:
-        cannot_be_asked("a container that reaches a server of the suite's own, here one of S3")
+        cannot_be_asked("a container that reaches the suite's own S3 server")
     if conditions.options:
         flags = [option for option in conditions.options if option.startswith("--")]
-        cannot_be_asked(f"{', '.join(dict.fromkeys(flags))} of docker run")
+        cannot_be_asked(f"docker run's {', '.join(dict.fromkeys(flags))}")
     if conditions.command is not None:
         cannot_be_asked("a start without the argument `train`")
     if conditions.port != PORT:
-        cannot_be_asked("another port, which the platform chooses")
+        cannot_be_asked("another port, because the platform chooses the port")
 
 
 class Api:
@@ -76,7 +76,7 @@ class Api:
             raise NoEmulator(f"nothing answers at {url}; start it: byoc emulate --run docker") from None
 
     def _client(self, service: str) -> Any:
-        # An empty mapping of proxies, since a proxy from the environment would also get requests for a loopback address.
+        # Use no proxy: a proxy from the environment would also get the requests for a loopback address.
         config = Config(proxies={}, retries={"total_max_attempts": 1}, read_timeout=REPLY, max_pool_connections=32)
         return boto3.client(
             service,
@@ -134,7 +134,7 @@ class Api:
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
 
     def lines(self, group: str, streams: str = "") -> list[str]:
-        """Return the lines of a group's log streams whose names begin with `prefix`."""
+        """Return the lines of a group's log streams whose names begin with `streams`."""
         options = {"logStreamNamePrefix": streams} if streams else {}
         pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group, **options)
         try:
@@ -153,7 +153,7 @@ def address(key: str) -> str:
 
 
 def last(lines: Iterable[str]) -> str:
-    """Return the last line for a message."""
+    """Return the last line that is not empty, cut to 200 characters, for a message."""
     return ([line.strip() for line in lines if line.strip()] or ["it printed nothing"])[-1][:200]
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts a byoc emulate on a temporary folder, and runs the contract suite through its SageMaker API; both end together.
+# Starts `byoc emulate` on a temporary folder, runs the contract suite through its SageMaker API, and ends the emulator.
 #   local_test/contract/emulated.sh [arguments of pytest]
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

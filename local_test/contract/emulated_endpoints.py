@@ -1,4 +1,4 @@
-"""A server of the suite as an endpoint or a transform job of a local SageMaker."""
+"""Runs a server of the suite as an endpoint or a transform job of a local SageMaker."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ from local_test.contract.emulated import (
     name,
 )
 
-STARTS = 3  # starts of a container before an endpoint has failed
+STARTS = 3  # how often a container is started before its endpoint fails
 DRAIN = 60  # seconds that the platform gives running requests before SIGTERM
 VARIANT = "AllTraffic"
 GROUP = "/aws/sagemaker/TransformJobs"
@@ -43,8 +43,8 @@ HEADERS = {
     "X_Amzn_SageMaker_Target_Container_Hostname": "TargetContainerHostname",
     "X_Amzn_SageMaker_Enable_Explanations": "EnableExplanations",
 }
-# Members that clauses need from a container, and that an endpoint does not offer.
-DIRECT = "a request to the container's own routes, of which the platform passes on /invocations alone"
+# Members of a container that an endpoint does not have, and the reason with which a clause that uses one is skipped.
+DIRECT = "a request to another route than /invocations, which the platform does not pass on"
 UNASKED = {
     "get": DIRECT,
     "post": DIRECT,
@@ -54,8 +54,8 @@ UNASKED = {
     "execute": "a command inside the container",
     "memory": "the memory of the container's processes",
     "kill_all_but_the_first_process": "the end of a single process",
-    "load": "the loading of a model, which is the platform's to order",
-    "unload": "the unloading of a model, which is the platform's to order",
+    "load": "the loading of a model, which the platform decides",
+    "unload": "the unloading of a model, which the platform decides",
     "names": "the list of the models that are loaded",
 }
 
@@ -96,7 +96,7 @@ class EmulatedEndpoint:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        with contextlib.suppress(ClientError):  # an endpoint that has already been deleted
+        with contextlib.suppress(ClientError):  # the endpoint may already have been deleted
             self.stop(DRAIN)
         self._api.sagemaker.delete_endpoint_config(EndpointConfigName=self._name)
         self._api.sagemaker.delete_model(ModelName=self._name)
@@ -108,7 +108,7 @@ class EmulatedEndpoint:
         return time.monotonic() - self._started
 
     def gives_up(self, patience: float) -> GivenUp:
-        """Wait until the endpoint has failed; before that, the platform starts its container again."""
+        """Wait until the endpoint has failed. Before that, the platform restarts its container."""
         found = self._settled(STARTS * patience)
         status = found["EndpointStatus"]
         return GivenUp(
@@ -134,7 +134,7 @@ class EmulatedEndpoint:
         return dict(self._api.sagemaker.describe_endpoint(EndpointName=self._name))
 
     def healthy(self) -> str:
-        """Return the endpoint's status; raises AssertionError unless it is in service, as /ping decides."""
+        """Return the endpoint's status; raises AssertionError unless it is InService. The platform derives it from /ping."""
         found = self._described()
         assert found["EndpointStatus"] == "InService", self._status(found)
         return self._status(found)
@@ -160,9 +160,9 @@ class EmulatedEndpoint:
         return Stop("the endpoint is deleted", took >= seconds, took)
 
     def invoke(self, body: bytes, content_type: str | None = None, **headers: str) -> Answer:
-        """Invoke the endpoint and return the container's own answer. If the status is not 2xx, ModelError holds the answer."""
+        """Invoke the endpoint and return the container's own answer. If its status is not 2xx, boto3 raises ModelError with it."""
         for header in headers.keys() - HEADERS.keys():
-            cannot_be_asked(f"the header {header.replace('_', '-')}, which the platform keeps to itself")
+            cannot_be_asked(f"the header {header.replace('_', '-')}, which the platform does not pass on")
         answer = self._invoke(body, content_type, {HEADERS[header]: value for header, value in headers.items()})
         if answer.status >= 400:
             self.refusals.append(answer)
@@ -206,7 +206,7 @@ def _refused(error: ClientError, seconds: float) -> Answer:
     status = error.response["ResponseMetadata"]["HTTPStatusCode"]
     if status == 413:
         cannot_be_asked(f"a body over the platform's own limit: {message}")
-    # An error of the platform itself, for instance for an endpoint that no longer exists; it asked no container.
+    # The platform itself refused, for instance because the endpoint no longer exists. No container got the request.
     return Answer(status=status, headers={}, body=message.encode(), seconds=seconds, taken=code != "ValidationError")
 
 
@@ -230,10 +230,10 @@ class EmulatedBatch:
         return Answer(status=int(found[0][1]), headers={}, body=found[0][2].encode(), seconds=seconds)
 
     def execution_parameters(self) -> Answer:
-        """Run a job that leaves the parameters to the container, and return the parameters in its log."""
+        """Run a job that sets no parameters, so that the container's apply. Return the parameters in its log."""
         job, _ = self._run(b"the parameters are asked for before any object is", "image/jpeg")
         found = [match for line in self._log(job) if (match := PARAMETERS.search(line))]
-        assert found, f"the transform job names no parameters: {last(self._log(job))}"
+        assert found, f"the transform job's log has no parameters: {last(self._log(job))}"
         concurrent, payload, strategy = found[0].groups()
         value = {"MaxConcurrentTransforms": int(concurrent), "MaxPayloadInMB": int(payload), "BatchStrategy": strategy}
         return Answer(status=200, headers={}, body=json.dumps(value).encode(), seconds=0.0)
@@ -262,12 +262,12 @@ class EmulatedBatch:
 
 
 def hosted(api: Api, image: str, model: Path, prefix: str) -> dict[str, Any]:
-    """Put a model into S3 and return the container that serves it."""
+    """Put a model into S3 and return the definition of the container that serves it."""
     return {"Image": image, "ModelDataUrl": api.put_archive(model, f"{prefix}model.tar.gz")}
 
 
 def hosted_several(api: Api, image: str, models: Path, prefix: str) -> dict[str, Any]:
-    """Put the models at NAME/model below a folder into S3 and return the container that serves them."""
+    """Put each NAME/model below `models` into S3 and return the definition of the container that serves them."""
     for folder in models.iterdir():
         api.put_archive(folder / "model", f"{prefix}{folder.name}.tar.gz")
     return {"Image": image, "Mode": "MultiModel", "ModelDataUrl": address(prefix)}

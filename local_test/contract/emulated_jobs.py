@@ -21,7 +21,7 @@ class EmulatedJob:
 
     def __init__(self, api: Api, image: str, jobs: Sequence[Job], conditions: Conditions) -> None:
         if any(job.resources or job.inputs for job in jobs):
-            cannot_be_asked("other configuration files than the platform writes")
+            cannot_be_asked("configuration files that the platform does not write")
         check(conditions)
         self._api = api
         self._jobs = jobs
@@ -101,7 +101,7 @@ class EmulatedJob:
         return Stop(f"TrainingJobStatus {ended['TrainingJobStatus']}", took >= GRACE, took)
 
     def ended(self) -> list[Ended]:
-        """Wait for the job's end and return what can be seen of each host."""
+        """Wait for the job's end and return what each host left."""
         found = self._wait(PATIENCE + WAY)
         if found["TrainingJobStatus"] not in ENDS:
             self.stop(GRACE)

@@ -27,7 +27,9 @@ def docker(*arguments: str, timeout: float = 120) -> str:
     try:
         done = subprocess.run([DOCKER, *arguments], capture_output=True, text=True, timeout=timeout, check=False)
     except FileNotFoundError:
-        raise EngineError(f"{DOCKER} is not there; install Docker Engine, or set DOCKER to its command") from None
+        raise EngineError(
+            f"there is no command {DOCKER}; install Docker Engine, or set DOCKER to its command"
+        ) from None
     if done.returncode:
         lines = done.stderr.strip().splitlines() or [f"docker {arguments[0]} ended with status {done.returncode}"]
         raise EngineError(lines[-1])
@@ -40,7 +42,7 @@ def unique_name() -> str:
 
 
 def image_config(image: str) -> dict[str, Any]:
-    """Return what `docker image inspect` says of an image."""
+    """Return the output of `docker image inspect` for an image."""
     (found,) = json.loads(docker("image", "inspect", image))
     return dict(found)
 
@@ -60,18 +62,18 @@ class Container:
         self.remove()
 
     def remove(self) -> None:
-        """Kill it if it still runs, and remove it."""
+        """Remove the container; kill it first if it still runs."""
         with contextlib.suppress(EngineError):
             docker("rm", "--force", "--volumes", self.name)
 
     def wait(self, seconds: float) -> int | None:
-        """Return the exit status, or None when it still runs after `seconds`."""
+        """Return the exit status, or None if the container still runs after `seconds`."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return int(docker("wait", self.name, timeout=seconds))
         return None
 
     def stop(self, seconds: int) -> Stop:
-        """Send SIGTERM, after `seconds` SIGKILL, and wait for the end."""
+        """Send SIGTERM, and SIGKILL after `seconds`; wait for the end."""
         begun = time.monotonic()
         docker("stop", "--time", str(seconds), self.name, timeout=seconds + 60)
         took = time.monotonic() - begun
@@ -84,7 +86,7 @@ class Container:
         return self._inspect("{{.State.Running}}") == "true"
 
     def status(self) -> int:
-        """Return the exit status, 0 while it runs."""
+        """Return the exit status; 0 while the container runs."""
         return int(self._inspect("{{.State.ExitCode}}"))
 
     def published(self, port: int) -> tuple[str, int]:
@@ -93,38 +95,38 @@ class Container:
         return host, int(number)
 
     def address(self) -> str:
-        """Return its address on its network, which a Linux host can reach."""
+        """Return the container's address on its network. A Linux host can reach this address."""
         return self._inspect("{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
 
     def logs(self) -> str:
-        """Return everything it printed so far, standard output and standard error."""
+        """Return all that the container has printed so far: its standard output, then its standard error."""
         done = subprocess.run([DOCKER, "logs", self.name], capture_output=True, text=True, timeout=60, check=False)
         return done.stdout + done.stderr
 
     def last_line(self) -> str:
-        """Return the last line it printed, for a message."""
+        """Return the last line of the container's output, for a message."""
         lines = [line.strip() for line in self.logs().splitlines() if line.strip()]
         return lines[-1][:200] if lines else "it printed nothing"
 
     def execute(self, *command: str) -> "subprocess.CompletedProcess[str]":
-        """Run a command inside it."""
+        """Run a command inside the container."""
         return subprocess.run(
             [DOCKER, "exec", self.name, *command], capture_output=True, text=True, timeout=60, check=False
         )
 
     def memory(self) -> float:
-        """Return the resident memory of all its processes, in MB."""
+        """Return the resident memory of all processes of the container, in MB."""
         lines = docker("top", self.name, "-o", "pid,rss").splitlines()[1:]
         return sum(int(line.split()[-1]) for line in lines) / 1024
 
     def changes(self) -> list[str]:
-        """Return the paths that it changed outside its mounts."""
+        """Return the paths that the container changed outside its mounts."""
         return [line[2:] for line in docker("diff", self.name).splitlines()]
 
 
 @contextlib.contextmanager
 def internal_network() -> Iterator[str]:
-    """A network whose containers reach each other and no other machine."""
+    """Make a network whose containers reach each other, but no other machine. Remove it at the end."""
     name = unique_name()
     docker("network", "create", "--internal", "--label", LABEL, name)
     try:
@@ -142,7 +144,7 @@ def open_up(image: str, folder: Path) -> None:
 
 
 def remove_everything() -> None:
-    """Remove the containers and networks that an interrupted run of the suite left behind."""
+    """Remove the containers and networks that this run of the suite has not removed yet."""
     for kind, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("network", "rm"))):
         listing = ("ps", "--all") if kind == "container" else ("network", "ls")
         with contextlib.suppress(EngineError):

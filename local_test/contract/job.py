@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 300  # seconds for one job
+PATIENCE = 300  # seconds within which a job must end
 
 
 @dataclass
 class Job:
-    """The folders of one host's job."""
+    """A training job on one host: its settings, and its folders below `folder`."""
 
     folder: Path
     channels: Mapping[str, Path]
@@ -29,7 +29,7 @@ class Job:
         made = [self.model, self.output, self.output / "data", *([self.checkpoint_folder] if self.checkpoints else [])]
         for path in (*made, self.config):
             path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o777)  # for any user that the container runs as
+            path.chmod(0o777)  # the container may run as any user
         host = {"current_host": self.host, "hosts": list(self.hosts), "network_interface_name": "eth0"}
         channel = {
             "TrainingInputMode": self.input_mode,
@@ -59,7 +59,7 @@ class Job:
 
     @property
     def failure(self) -> str:
-        """The job's text about its failure; empty if it left none."""
+        """The job's failure text; empty if the job wrote none."""
         path = self.output / "failure"
         return path.read_text(errors="replace") if path.exists() else ""
 
@@ -84,7 +84,7 @@ class Ended:
     status: int | None
     log: str
     last_line: str
-    # Functions, since not every platform can show these; only the clauses that need them call them.
+    # These are functions, since not every platform can show the values. Only clauses that need a value call its function.
     changes: Callable[[], list[str]]  # paths that were changed outside the mounts
     failure: Callable[[], str]  # the text in /opt/ml/output/failure, however the job ended
 

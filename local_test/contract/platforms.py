@@ -60,7 +60,7 @@ class Emulated:
 
     @contextlib.contextmanager
     def _prefix(self) -> Iterator[str]:
-        """A folder in S3 that is removed at the end."""
+        """Yield a new prefix in S3, and remove its objects at the end."""
         prefix = f"{name()}/"
         try:
             yield prefix
@@ -76,5 +76,5 @@ MultiModel = containers.MultiModel | EmulatedMultiModel
 
 
 def choose(image: str, emulator: str | None) -> Platform:
-    """Return the SageMaker at an address, or `docker run` if there is no address; raises NoEmulator."""
+    """Return the local SageMaker at the address `emulator`, or `docker run` if it is None; raises NoEmulator."""
     return Emulated(image, Api(emulator)) if emulator else Containers(image)

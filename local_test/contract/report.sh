@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs the contract suite on our images and on the stock ones, and writes the results side by side to docs/contract.md.
-# Ends with 1 when one of ours fails a clause, or when the stock ones fail none: then the suite would prove nothing.
+# Exits with 1 if one of our images fails a clause, or if the stock images fail no clause, since the suite then proves nothing.
 #   DATA, HYPERPARAMETERS      as in make contract
 #   TRAIN_IMAGE, SERVE_IMAGE   ours (default byoc-classifier-train:cpu and byoc-classifier-serve:cpu)
-#   BASE_IMAGE, CA_BUNDLE      what local_test/plain/build.sh takes
+#   BASE_IMAGE, CA_BUNDLE      as in local_test/plain/build.sh
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac
 cd "$(dirname "$0")/../.."
@@ -14,7 +14,7 @@ run() { # NAME KIND IMAGE [OPTION...]
   local name=$1 kind=$2 image=$3
   shift 3
   echo "== $name $kind: $image"
-  # 1 is a suite with failures; anything else is a suite that did not run.
+  # pytest exits with 1 if a clause failed; any other status means that the suite did not run.
   .venv/bin/pytest -q --tb=no -p no:cacheprovider "local_test/contract/test_$kind"*.py --image "$image" --data "$DATA" \
     --results "$out/$name-$kind.json" "$@" || [ $? = 1 ]
 }

@@ -1,6 +1,6 @@
 """Shows results as a table: in the terminal after a run, and as Markdown with several images side by side.
 
-python -m local_test.contract.table --out docs/contract.md ours=runs/a.json plain=runs/b.json
+python -m local_test.contract.table --out PAGE.md --head HEAD.md Training:ours=runs/a.json Training:stock=runs/b.json
 """
 
 import argparse
@@ -76,7 +76,7 @@ def main() -> None:
     """Write a page with one table for each kind of image."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--head", type=Path, required=True, help="Markdown that comes first")
+    parser.add_argument("--head", type=Path, required=True, help="Markdown file that begins the page")
     parser.add_argument("runs", nargs="+", help="KIND:NAME=results.json")
     options = parser.parse_args()
     kinds: dict[str, dict[str, list[Row]]] = {}

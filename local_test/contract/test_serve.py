@@ -9,7 +9,7 @@ from local_test.contract.clause import API, DOCKERFILE, GUIDE, HOSTING, LOCAL_MO
 from local_test.contract.platforms import Endpoint
 
 Seen = Callable[[str], None]
-BUSY = 8  # clients at once
+BUSY = 8  # clients at the same time
 
 
 @clause("`docker run IMAGE serve` answers GET /ping with 200 on port 8080, within 8 minutes of its start", HOSTING)
@@ -88,15 +88,15 @@ def test_a_photo_is_answered(endpoint: Endpoint, photo: bytes, seen: Seen) -> No
 def test_the_usual_formats_are_answered(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(bodies.encoded(photo, kind), name) for name, kind in bodies.TYPES.items()}
     seen(", ".join(f"{name.rpartition('/')[2]} {answer.status}" for name, answer in found.items()))
-    assert all(answer.status == 200 for answer in found.values()), "not all are answered"
+    assert all(answer.status == 200 for answer in found.values()), "not every photo is answered"
 
 
-@clause("a Content-Type is read without its parameters and in any case", OWN)
+@clause("a Content-Type may have parameters, and may be written in upper or lower case", OWN)
 def test_parameters_of_a_content_type_do_not_matter(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     types = ("image/jpeg; charset=utf-8", "image/JPEG", "IMAGE/jpeg ; x=y")
     found = {name: endpoint.invoke(photo, name) for name in types}
     seen(", ".join(f"{name} {answer.status}" for name, answer in found.items()))
-    assert all(answer.status == 200 for answer in found.values()), "not all are answered"
+    assert all(answer.status == 200 for answer in found.values()), "not every photo is answered"
 
 
 @clause("each of several photos in one application/json request gets an answer", OWN)
@@ -109,7 +109,7 @@ def test_several_photos_in_one_json_request(endpoint: Endpoint, photo: bytes, se
 
 
 @clause(
-    "Accept chooses the answer's form: the default for */* or no Accept, else text/csv or application/jsonlines", OWN
+    "Accept chooses the form of the answer: text/csv or application/jsonlines; */* or no Accept gets the default", OWN
 )
 def test_accept_chooses_the_form(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     wanted = {"*/*": "", "application/json": "json", "text/csv": "csv", "application/jsonlines": "jsonlines"}
@@ -121,7 +121,7 @@ def test_accept_chooses_the_form(endpoint: Endpoint, photo: bytes, seen: Seen) -
         assert word in answer.headers.get("content-type", ""), f"Accept: {accept} gets another form"
 
 
-@clause("every header of InvokeEndpoint, and unknown ones, may come along", API.format("InvokeEndpoint"))
+@clause("a request may carry every header of InvokeEndpoint, and unknown headers", API.format("InvokeEndpoint"))
 def test_headers_of_the_platform_are_no_obstacle(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     prefix = "X_Amzn_SageMaker_"
     headers = {
@@ -149,7 +149,8 @@ def test_a_body_of_25_mb_is_answered(endpoint: Endpoint, photo: bytes, seen: See
 
 
 @clause(
-    "GET /metrics on port 8080 gives Prometheus text: EnableDetailedObservability", API.format("CreateEndpointConfig")
+    "GET /metrics on port 8080 gives Prometheus text, which EnableDetailedObservability collects",
+    API.format("CreateEndpointConfig"),
 )
 def test_metrics_are_prometheus_text(endpoint: Endpoint, seen: Seen) -> None:
     answer = endpoint.get("/metrics")

@@ -11,7 +11,7 @@ from local_test.contract.platforms import Platform
 
 Seen = Callable[[str], None]
 ALLOWED = Conditions(environment={"ALLOW_MODEL_CODE": "true"})
-# As in notebooks: without an output_fn, the toolkit's default_output_fn writes the answer.
+# Inference code as in notebooks. It has no output_fn, so the toolkit's default_output_fn writes the answer.
 FUNCTIONS = """
 import io, json
 from PIL import Image
@@ -61,7 +61,9 @@ def artifact(folder: Path, program: str) -> Path:
     return folder
 
 
-@clause("model_fn, input_fn and predict_fn without output_fn answer as the stock toolkit answers for them", OWN)
+@clause(
+    "inference code with model_fn, input_fn and predict_fn, without output_fn, answers as in the stock toolkit", OWN
+)
 def test_the_original_functions_without_output_fn_answer(
     platform: Platform, photo: bytes, tmp_path: Path, seen: Seen
 ) -> None:
@@ -74,7 +76,10 @@ def test_the_original_functions_without_output_fn_answer(
     assert (text.status, text.headers["content-type"], text.body) == (200, "text/csv", b"2.0\n3.0\n")
 
 
-@clause("functions that take a context get it, JSON bodies reach them as text, and a dict is written as JSON", OWN)
+@clause(
+    "functions with the parameter `context` get it, a JSON body reaches them as text, and their dict is written as JSON",
+    OWN,
+)
 def test_functions_get_the_context_and_may_answer_a_dict(platform: Platform, tmp_path: Path, seen: Seen) -> None:
     headers = {"X_Amzn_SageMaker_Custom_Attributes": "trace=7"}
     with platform.endpoint(artifact(tmp_path / "model", CONTEXT), ALLOWED) as endpoint:
@@ -85,7 +90,7 @@ def test_functions_get_the_context_and_may_answer_a_dict(platform: Platform, tmp
     assert answer.json == {"model": "/opt/ml/model", "text": True, "attributes": "trace=7"}
 
 
-@clause("inference code may import torch, torchvision, timm, PIL, numpy and requests, and use each", OWN)
+@clause("inference code may import and use torch, torchvision, timm, PIL, numpy and requests", OWN)
 def test_what_inference_code_imports_is_there_and_works(
     platform: Platform, photo: bytes, tmp_path: Path, seen: Seen
 ) -> None:

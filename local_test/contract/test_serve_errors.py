@@ -10,7 +10,7 @@ from local_test.contract.client import Answer, send
 from local_test.contract.platforms import Endpoint
 
 Seen = Callable[[str], None]
-SLOW = 30  # half-sent requests at once
+SLOW = 30  # half-sent requests at the same time
 
 
 def assert_refused(found: dict[str, Answer], status: int, seen: Seen) -> None:
@@ -43,21 +43,21 @@ def test_what_is_no_photo_gets_422(endpoint: Endpoint, photo: bytes, seen: Seen)
     assert_refused(found, 422, seen)
 
 
-@clause("a Content-Type that is not supported: 415 that lists those that are", OWN)
+@clause("a Content-Type that is not supported: 415 with a list of the supported types", OWN)
 def test_an_unsupported_content_type_gets_415(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(photo, name) for name in ("application/x-tar", "text/plain", "nonsense")}
     assert_refused(found, 415, seen)
     assert all("image/jpeg" in answer.text for answer in found.values()), "the supported types are not listed"
 
 
-@clause("an Accept that cannot be satisfied: 406 that lists the possible types", OWN)
+@clause("an Accept that cannot be satisfied: 406 with a list of the possible types", OWN)
 def test_an_unsatisfiable_accept_gets_406(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     found = {name: endpoint.invoke(photo, "image/jpeg", Accept=name) for name in ("audio/mpeg", "image/png")}
     assert_refused(found, 406, seen)
     assert all("application/json" in answer.text for answer in found.values()), "the supported types are not listed"
 
 
-@clause("a body over the limit: 413 with one sentence as JSON that names the limit", OWN)
+@clause("a body over the limit: 413 with one sentence as JSON, which names the limit", OWN)
 def test_a_body_over_the_limit_gets_413(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(bodies.padded(photo, 40_000_000), "image/jpeg")
     assert_refused({"40 MB": answer}, 413, seen)
@@ -67,7 +67,7 @@ def test_a_body_over_the_limit_gets_413(endpoint: Endpoint, photo: bytes, seen: 
     assert limits, "the limit is not named"
 
 
-@clause("a pickled numpy body runs nothing", OWN)
+@clause("a numpy body with a pickled command does not run the command", OWN)
 def test_a_pickled_body_runs_nothing(endpoint: Endpoint, seen: Seen) -> None:
     for name in ("application/x-npy", "application/octet-stream"):
         answer = endpoint.invoke(bodies.pickled_npy("touch /tmp/contract-ran"), name)
@@ -75,7 +75,7 @@ def test_a_pickled_body_runs_nothing(endpoint: Endpoint, seen: Seen) -> None:
         assert answer.status, f"{name} gets {answer.brief()}"
     listing = endpoint.execute("ls", "/tmp")
     assert listing.returncode == 0, f"the files in /tmp cannot be listed: {listing.stderr.strip()}"
-    assert "contract-ran" not in listing.stdout.split(), "its command ran inside the container"
+    assert "contract-ran" not in listing.stdout.split(), "the pickled command ran inside the container"
 
 
 @clause("the model server's management interface cannot be reached", OWN)
@@ -92,7 +92,7 @@ def test_the_management_interface_is_closed(endpoint: Endpoint, seen: Seen) -> N
         assert answer.status in (404, 405), f"{name} gets {answer.brief()}"
 
 
-@clause("requests that are never finished hold no worker", OWN)
+@clause("requests that clients never finish keep no worker busy", OWN)
 def test_half_sent_requests_hold_no_worker(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     head = b"POST /invocations HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n"
     held = [socket.create_connection(endpoint.place, timeout=5) for _ in range(SLOW)]
@@ -116,7 +116,7 @@ def test_no_error_tells_of_the_inside(endpoint: Endpoint, seen: Seen) -> None:
     assert not told, f"{told[0].status}: {' '.join(told[0].text.split())[:160]}"
 
 
-@clause("after all that the same server answers photos as before", OWN)
+@clause("after all these requests the server still runs and answers a photo as before", OWN)
 def test_the_server_is_unharmed(endpoint: Endpoint, photo: bytes, seen: Seen) -> None:
     answer = endpoint.invoke(photo, "image/jpeg")
     seen(answer.brief())

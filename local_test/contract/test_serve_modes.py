@@ -27,12 +27,12 @@ def test_batch_takes_the_payload_that_the_platform_names(batch: Batch, photo: by
     assert answer.status == 200
 
 
-@clause("GET /execution-parameters, if it is answered, keeps concurrency times payload within 100 MB", BATCH)
+@clause("if GET /execution-parameters is answered, concurrency times payload is at most 100 MB", BATCH)
 def test_execution_parameters_are_sound(batch: Batch, seen: Seen) -> None:
     answer = batch.execution_parameters()
     seen(answer.brief() if answer.status != 200 else answer.text[:120])
     if answer.status == 404:
-        pytest.skip("it has none, which the platform allows")
+        pytest.skip("the image has no /execution-parameters, which the platform allows")
     value = answer.json
     assert answer.status == 200 and isinstance(value, dict), "no JSON object"
     assert value["BatchStrategy"] in ("SINGLE_RECORD", "MULTI_RECORD")
@@ -44,7 +44,7 @@ def test_execution_parameters_are_sound(batch: Batch, seen: Seen) -> None:
 def multi(
     platform: Platform, image: str, model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[MultiModel]:
-    """A multi-model endpoint with two good models and a bad one on its disk, none of them loaded."""
+    """A multi-model endpoint with two good models and a bad one on its disk. At the start no model is loaded."""
     if not images.label(image, "multi-models"):
         pytest.skip("no label com.amazonaws.sagemaker.capabilities.multi-models=true")
     folder = tmp_path_factory.mktemp("models")
@@ -56,7 +56,7 @@ def multi(
         yield started
 
 
-@clause("POST /models loads a model and answers 200 when it can be invoked; again it is 409", MULTI_MODEL)
+@clause("POST /models loads a model and answers 200 when the model can be invoked; a second load gets 409", MULTI_MODEL)
 def test_a_model_is_loaded_once(multi: MultiModel, photo: bytes, seen: Seen) -> None:
     assert multi.names() == [], "there are models before the first is loaded"
     first, again = multi.load("a" * 40), multi.load("a" * 40)
@@ -66,7 +66,7 @@ def test_a_model_is_loaded_once(multi: MultiModel, photo: bytes, seen: Seen) -> 
 
 
 @clause(
-    "GET /models lists name and URL of the loaded models, GET /models/NAME one of them; 404 when not loaded",
+    "GET /models lists the name and URL of each loaded model; GET /models/NAME gives those of one, or 404 if it is not loaded",
     MULTI_MODEL,
 )
 def test_loaded_models_are_listed(multi: MultiModel, seen: Seen) -> None:
@@ -74,12 +74,12 @@ def test_loaded_models_are_listed(multi: MultiModel, seen: Seen) -> None:
     one, missing = multi.get(f"/models/{'b' * 40}"), multi.get("/models/unheard-of")
     seen(f"listed: {len(multi.names())}; one: {one.text.strip()[:120]}; not loaded: {missing.status}")
     assert sorted(multi.names()) == ["a" * 40, "b" * 40]
-    assert isinstance(one.json, dict), "GET /models/NAME gives no JSON object"
+    assert isinstance(one.json, dict), "the answer to GET /models/NAME is not a JSON object"
     assert one.json.get("modelUrl") == f"{ROOT}/{'b' * 40}/model" and one.json.get("modelName") == "b" * 40
     assert missing.status == 404
 
 
-@clause("DELETE /models/NAME unloads: 200, then invoking and deleting it are 404", MULTI_MODEL)
+@clause("DELETE /models/NAME unloads a model with 200; after that, to invoke or delete the model gets 404", MULTI_MODEL)
 def test_a_model_is_unloaded(multi: MultiModel, photo: bytes, seen: Seen) -> None:
     multi.have("b" * 40)
     first, again = multi.unload("b" * 40), multi.unload("b" * 40)
@@ -98,7 +98,7 @@ def test_unloading_frees_the_memory(multi: MultiModel, photo: bytes, seen: Seen)
     multi.unload("b" * 40)
     after = multi.memory()
     seen(f"resident: {before:.0f} MB, with the model {loaded:.0f}, then {after:.0f}")
-    assert after - before < 0.5 * (loaded - before), "most of it is still taken"
+    assert after - before < 0.5 * (loaded - before), "most of the model's memory is still in use"
 
 
 @clause("a model that cannot be served is refused when it is loaded", OWN)
@@ -107,10 +107,10 @@ def test_a_bad_model_is_refused_at_load(multi: MultiModel, photo: bytes, seen: S
     seen(f"no model inside {bad.brief()}, no folder {missing.brief()}")
     assert bad.status >= 400 and missing.status >= 400, "the load is answered with 200"
     again = [multi.invoke_model(name, photo, "image/jpeg") for name in ("bad", "unheard-of")]
-    assert all(answer.status >= 400 for answer in again), "it is loaded all the same"
+    assert all(answer.status >= 400 for answer in again), "a refused model is loaded"
 
 
-@clause("models come only from /opt/ml/models: no other path, no address", OWN)
+@clause("models are loaded only from /opt/ml/models, not from another path or an address", OWN)
 def test_models_come_from_their_folder_alone(multi: MultiModel, seen: Seen) -> None:
     # The address is a closed port inside the container.
     places = ("/etc", f"{ROOT}/../../../etc", "http://127.0.0.1:9/model.mar", f"{ROOT}/{'b' * 40}/model/../../bad")
@@ -124,7 +124,7 @@ def test_models_come_from_their_folder_alone(multi: MultiModel, seen: Seen) -> N
     assert not told, "the server tried to connect to the address"
 
 
-@clause("/ping stays 200 whatever is loaded, and the other models are unharmed", MULTI_MODEL)
+@clause("after loads, unloads and refused loads, /ping answers 200 and another model still answers", MULTI_MODEL)
 def test_other_models_are_unharmed(multi: MultiModel, photo: bytes, seen: Seen) -> None:
     multi.have("a" * 40)
     answer = multi.invoke_model("a" * 40, photo, "image/jpeg")

@@ -30,7 +30,7 @@ def test_sigterm_drains_the_server(platform: Platform, model: Path, photo: bytes
         clients = [threading.Thread(target=ask, args=(endpoint,)) for _ in range(FLYING)]
         for client in clients:
             client.start()
-        answered.wait(60)  # the others have reached the server by now, or are on their way
+        answered.wait(60)  # by now the other requests have reached the server, or are on their way
         asked = time.monotonic()
         end = endpoint.stop(LIMIT)
         for client in clients:
@@ -41,13 +41,13 @@ def test_sigterm_drains_the_server(platform: Platform, model: Path, photo: bytes
     counts = ", ".join(f"{codes.count(code)} of {code or 'no answer'}" for code in sorted(set(codes)))
     seen(f"{end.how} after {end.seconds:.1f} s; {len(codes)} in flight: {counts}")
     assert not end.killed, "SIGKILL ended it"
-    assert codes, "nothing was in flight"
+    assert codes, "no request was in flight"
     lost = [answer.text for answer in flying if answer.status not in (200, 503)]
     assert not lost, f"requests in flight were lost: {lost[0][:120]}"
 
 
 @clause(
-    "when its processes die, the server recovers or the container ends with another status than 0",
+    "when the server's processes die, the server recovers, or the container ends with a status other than 0",
     GUIDE.format("build-multi-model-build-container"),
 )
 def test_a_dead_server_is_not_kept(platform: Platform, model: Path, photo: bytes, seen: Seen) -> None:
@@ -60,5 +60,5 @@ def test_a_dead_server_is_not_kept(platform: Platform, model: Path, photo: bytes
             assert status, "exit status 0"
             return
         answer = endpoint.invoke(photo, "image/jpeg")
-        seen(f"it runs on; a photo {answer.brief()}")
-        assert answer.status == 200, "a dead server is kept"
+        seen(f"the container runs on; a photo {answer.brief()}")
+        assert answer.status == 200, "the container runs on without a server"

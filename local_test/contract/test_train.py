@@ -27,7 +27,7 @@ Seen = Callable[[str], None]
 MakeJob = Callable[..., Job]
 
 
-@clause("`docker run IMAGE train` runs the job; exit status 0 says that it completed", DOCKERFILE)
+@clause("`docker run IMAGE train` runs the job; exit status 0 means that the job completed", DOCKERFILE)
 def test_the_argument_train_runs_the_job(trained: Ended, seen: Seen) -> None:
     seen(trained.succeeded())
 
@@ -40,7 +40,7 @@ def test_the_entry_point_is_in_exec_form(image: str, seen: Seen) -> None:
     assert not entry or "tini" not in entry[0], "tini is confused by the arguments train and serve"
 
 
-@clause("without an argument the image trains: SDK v3's local mode sets no command", LOCAL_MODE)
+@clause("without an argument the image trains, because SDK v3's local mode sets no command", LOCAL_MODE)
 def test_without_an_argument_the_image_trains(platform: Platform, job: MakeJob, seen: Seen) -> None:
     seen(platform.run(job(), Conditions(command=())).succeeded())
 
@@ -61,12 +61,12 @@ def test_the_artifact_is_in_the_model_folder(trained: Ended, seen: Seen) -> None
     assert not links, f"symbolic link {links[:1]}"
 
 
-@clause("any user may read the artifact: a serverless endpoint may serve it without root", SERVERLESS)
+@clause("any user may read the artifact, because a serverless endpoint may serve it without root", SERVERLESS)
 def test_any_user_may_read_the_artifact(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
     modes = {path.name: f"{path.stat().st_mode & 0o777:o}" for path in model_files(trained.job.model)}
     seen(", ".join(f"{name} {mode}" for name, mode in list(modes.items())[:6]))
-    assert all(int(mode, 8) & 0o004 for mode in modes.values()), "only its owner may read a file"
+    assert all(int(mode, 8) & 0o004 for mode in modes.values()), "a file of the artifact can be read only by its owner"
 
 
 @clause("a job that succeeds leaves no failure text", OUTCOME)
@@ -74,10 +74,10 @@ def test_success_leaves_no_failure_text(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
     failure = trained.failure()
     seen("no /opt/ml/output/failure" if not failure else failure[:80])
-    assert not failure, "a failure text beside exit status 0"
+    assert not failure, "there is a failure text, although the exit status is 0"
 
 
-@clause("files that are not results go to /tmp: the image's other folders stay unchanged", CONFIGURATION)
+@clause("files that are not results go to /tmp, and the image's other folders stay unchanged", CONFIGURATION)
 def test_scratch_goes_to_tmp(trained: Ended, seen: Seen) -> None:
     trained.succeeded()
     # A folder that contains a changed path also counts as changed; such folders are left out.
@@ -90,7 +90,7 @@ def test_scratch_goes_to_tmp(trained: Ended, seen: Seen) -> None:
 
 
 @clause(
-    "the tuner's objective is printed once an epoch, as often as the hyperparameter `epochs` says",
+    "the tuner's objective is printed once an epoch, for as many epochs as the hyperparameter `epochs` sets",
     API.format("HyperParameterTuningJob"),
 )
 def test_the_objective_is_printed_once_an_epoch(
@@ -106,7 +106,7 @@ def test_the_objective_is_printed_once_an_epoch(
 def test_hyperparameters_quoted_as_json_are_understood(
     platform: Platform, job: MakeJob, hyperparameters: dict[str, str], seen: Seen
 ) -> None:
-    # As the SDK sends them: a text as a JSON string, a number without quotes.
+    # The SDK sends a text as a JSON string, and a number without quotes.
     quoted = {
         name: value if re.fullmatch(r"[-+0-9.e]+|true|false", value) else f'"{value}"'
         for name, value in hyperparameters.items()
@@ -129,15 +129,17 @@ def test_hyperparameters_of_the_platform_are_ignored(platform: Platform, job: Ma
     seen(platform.run(job(more=added)).succeeded())
 
 
-@clause("an unknown hyperparameter is refused by name in the failure text", OWN)
+@clause("a job with an unknown hyperparameter fails, and its failure text names the hyperparameter", OWN)
 def test_an_unknown_hyperparameter_is_refused_by_name(platform: Platform, job: MakeJob, seen: Seen) -> None:
     ended = platform.run(job(more={"epohcs-typed-wrongly": "3"}))
     seen(f"exit status {ended.status}; {ended.job.failure.splitlines()[0][:160] if ended.job.failure else 'no text'}")
     assert ended.status, "exit status 0"
-    assert "epohcs-typed-wrongly" in ended.job.failure.split("\n")[0], "the first line does not name it"
+    assert "epohcs-typed-wrongly" in ended.job.failure.split("\n")[0], "the first line does not name the hyperparameter"
 
 
-@clause("a job works with configuration files, keys and folders of newer jobs", CONFIGURATION)
+@clause(
+    "a job works with the configuration files, keys and folders that newer versions of the platform add", CONFIGURATION
+)
 def test_newer_configuration_is_no_obstacle(platform: Platform, job: MakeJob, seen: Seen) -> None:
     group = {"instance_group_name": "homogeneousCluster", "instance_type": "ml.g5.xlarge", "hosts": ["algo-1"]}
     newer = {
@@ -166,7 +168,9 @@ def test_newer_configuration_is_no_obstacle(platform: Platform, job: MakeJob, se
     seen(platform.run(laid_out, mounted).succeeded())
 
 
-@clause("only what local mode writes is needed: input modes, hosts, string hyperparameters", LOCAL_MODE)
+@clause(
+    "a job needs no more configuration than local mode writes: input modes, hosts, string hyperparameters", LOCAL_MODE
+)
 def test_the_least_configuration_is_enough(
     platform: Platform, job: MakeJob, channels: dict[str, Path], seen: Seen
 ) -> None:
@@ -174,7 +178,7 @@ def test_the_least_configuration_is_enough(
     seen(platform.run(least).succeeded())
 
 
-@clause("nothing that the image needs is below /opt/ml, which the platform may hide", DOCKERFILE)
+@clause("the image needs none of its own files below /opt/ml, because the platform may hide that folder", DOCKERFILE)
 def test_nothing_the_image_needs_lies_below_opt_ml(platform: Platform, job: MakeJob, seen: Seen) -> None:
     laid_out = job()
     empty = laid_out.folder / "empty"
@@ -199,18 +203,20 @@ def failed(platform: Platform, hyperparameters: dict[str, str], tmp_path_factory
     return platform.run(Job(folder / "job", channels, hyperparameters))
 
 
-@clause("a job that fails ends with a status other than 0 and says why in /opt/ml/output/failure", OUTCOME)
+@clause("a job that fails ends with a status other than 0 and writes the reason to /opt/ml/output/failure", OUTCOME)
 def test_a_failed_job_says_why(failed: Ended, seen: Seen) -> None:
     seen(f"without photos: exit status {failed.status}, {len(failed.job.failure)} characters of text")
     assert failed.status, "exit status 0"
     assert failed.job.failure.strip(), "no /opt/ml/output/failure"
 
 
-@clause("the failure text begins with a sentence that says what was wrong and keeps to 1,024 characters", OWN)
+@clause("the failure text begins with the reason, and has at most 1,024 characters", OWN)
 def test_the_failure_text_begins_with_the_reason(failed: Ended, seen: Seen) -> None:
     text = failed.job.failure.strip()
     first = text.split("\n")[0]
     seen(f"first line: {first[:160]!r}")
     hollow = ("Traceback", "Framework Error", "ExecuteUserScriptError", "Algorithm Error")
-    assert first and not first.startswith(hollow) and 'ErrorMessage ""' not in text, "it does not begin with the reason"
+    assert first and not first.startswith(hollow) and 'ErrorMessage ""' not in text, (
+        "the text does not begin with the reason"
+    )
     assert len(text) <= 1024, f"{len(text)} characters, of which the platform keeps 1,024"

@@ -17,17 +17,17 @@ CODE = "/opt/ml/input/data/code"
 
 
 def ran(ended: Ended, seen: Seen, *, arguments: bool = True) -> None:
-    """Check that the script ran, with its neighbour and the job's hyperparameters."""
+    """Check that the script ran, found its second module, and got the job's hyperparameters."""
     ended.succeeded()
     path = ended.job.model / "brought.json"
-    assert path.is_file(), "exit status 0, but it was not the script that ran"
+    assert path.is_file(), "exit status 0, but the script did not run"
     left = json.loads(path.read_text())
     seen(f"exit status 0, called with {left['arguments'][:4]}")
-    assert left["neighbour"] == "found", "the script did not find its neighbour"
+    assert left["neighbour"] == "found", "the script did not find its second module"
     assert not arguments or "--epochs" in left["arguments"], "the hyperparameters did not reach the script"
 
 
-@clause("a script in a folder runs in place of the image's own program: sagemaker_program", TOOLKIT)
+@clause("the script that sagemaker_program names, in a folder, runs in place of the image's own program", TOOLKIT)
 def test_a_script_in_a_folder_runs(
     platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
@@ -52,14 +52,14 @@ def test_a_script_at_an_s3_address_runs(platform: Platform, job: MakeJob, tmp_pa
         ran(platform.run(job(more=more), Conditions(environment=variables, hosts_network=True)), seen)
 
 
-@clause("the script that an image on top names in SAGEMAKER_PROGRAM runs", TOOLKIT)
+@clause("the script that a derived image names in SAGEMAKER_PROGRAM runs", TOOLKIT)
 def test_the_script_of_an_image_on_top_runs(platform: Platform, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     code = brought.write(tmp_path / "code")
     with brought.derived(platform.image, code, SAGEMAKER_PROGRAM="brought.py") as name:
         ran(platform.run(job(), Conditions(image=name)), seen)
 
 
-@clause("the function that an image on top names in SAGEMAKER_TRAINING_MODULE runs", TOOLKIT)
+@clause("the function that a derived image names in SAGEMAKER_TRAINING_MODULE runs", TOOLKIT)
 def test_the_function_of_an_image_on_top_runs(platform: Platform, job: MakeJob, tmp_path: Path, seen: Seen) -> None:
     function = "def main():\n    exec(SCRIPT)\n"
     files = {"own.py": f"SCRIPT = {brought.SCRIPT!r}\n{function}", "train.py": "raise ValueError('the wrong train')\n"}
@@ -69,7 +69,7 @@ def test_the_function_of_an_image_on_top_runs(platform: Platform, job: MakeJob, 
         ran(platform.run(job(), Conditions(image=name)), seen, arguments=False)
 
 
-@clause("a script that is not there is named in the first line of the failure text", OWN)
+@clause("the first line of the failure text names a script that does not exist", OWN)
 def test_a_missing_script_is_named(
     platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
@@ -78,10 +78,10 @@ def test_a_missing_script_is_named(
     first = ended.job.failure.split("\n")[0]
     seen(f"exit status {ended.status}; {first[:160] or 'no text'}")
     assert ended.status, "exit status 0"
-    assert "trian.py" in first, "the first line does not name it"
+    assert "trian.py" in first, "the first line does not name the script"
 
 
-@clause("a requirement that cannot be installed is named in the first line of the failure text", OWN)
+@clause("the first line of the failure text names a requirement that cannot be installed", OWN)
 def test_a_requirement_that_cannot_be_installed_is_named(
     platform: Platform, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:
@@ -91,7 +91,7 @@ def test_a_requirement_that_cannot_be_installed_is_named(
     first = ended.job.failure.split("\n")[0]
     seen(f"exit status {ended.status}; {first[:160] or 'no text'}")
     assert ended.status, "exit status 0"
-    assert "absent-package-of-the-contract" in first, "the first line does not name it"
+    assert "absent-package-of-the-contract" in first, "the first line does not name the requirement"
 
 
 @clause("a script finds torch, torchvision, timm, Pillow and NumPy, and their operators compute", OWN)
@@ -101,10 +101,13 @@ def test_what_scripts_import_is_there(
     channels = channels | {"code": brought.write(tmp_path / "code", {"imports.py": brought.IMPORTS})}
     ended = platform.run(job(more=brought.script("imports.py", CODE), channels=channels), ISOLATED)
     seen(ended.succeeded())
-    assert (ended.job.model / "scores.pth").exists(), "exit status 0, but it was not the script that ran"
+    assert (ended.job.model / "scores.pth").exists(), "exit status 0, but the script did not run"
 
 
-@clause("continues from an earlier job's model.tar.gz, which the platform puts into the channel `model`", CONFIGURATION)
+@clause(
+    "a job continues from an earlier job's model.tar.gz, which the platform puts into the channel `model`",
+    CONFIGURATION,
+)
 def test_goes_on_from_an_earlier_model(
     platform: Platform, trained: Ended, job: MakeJob, channels: dict[str, Path], tmp_path: Path, seen: Seen
 ) -> None:

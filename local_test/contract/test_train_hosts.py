@@ -40,7 +40,7 @@ def test_two_hosts_train_together(hosts: list[Ended], seen: Seen) -> None:
 
 
 @clause(
-    "with two hosts the tuner's objective comes once an epoch, from one host only",
+    "with two hosts the tuner's objective is printed once an epoch, by one host only",
     API.format("HyperParameterTuningJob"),
 )
 def test_one_host_prints_the_objective(
@@ -51,7 +51,7 @@ def test_one_host_prints_the_objective(
     assert sorted(counts) == [0, int(hyperparameters["epochs"])], "not once an epoch from one host"
 
 
-@clause("two hosts leave one artifact: files of one name would overwrite each other in S3", OUTPUT)
+@clause("two hosts leave one artifact, because files with the same name would overwrite each other in S3", OUTPUT)
 def test_two_hosts_leave_one_artifact(hosts: list[Ended], seen: Seen) -> None:
     assert all(ended.status == 0 for ended in hosts), "the job failed"
     assert any(model_files(ended.job.model) for ended in hosts), "no host left a model"

@@ -29,7 +29,7 @@ class Stopped:
 
 
 def _first_epoch(job: StartedJob) -> int | None:
-    """Wait for the first line that names an epoch and return its number, or None if the job ended before it."""
+    """Wait for the first line that names an epoch and return the epoch's number, or None if the job ended before that."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
         if found := EPOCH.search(job.logs()):
@@ -54,19 +54,21 @@ def stopped(
 
 @clause("SIGTERM ends the job in order before SIGKILL follows after 120 s", DOCKERFILE)
 def test_sigterm_ends_the_job(stopped: Stopped, seen: Seen) -> None:
-    assert stopped.epoch is not None, f"it ended before an epoch: {stopped.last_line}"
+    assert stopped.epoch is not None, f"the job ended before its first epoch: {stopped.last_line}"
     seen(f"{stopped.end.how} after {stopped.end.seconds:.1f} s")
     assert not stopped.end.killed, "SIGKILL ended it"
 
 
-@clause("what was learnt before SIGTERM is in /opt/ml/model, which the platform still uploads", DOCKERFILE)
+@clause("after SIGTERM the trained model is in /opt/ml/model, which the platform still uploads", DOCKERFILE)
 def test_a_stopped_job_leaves_a_model(stopped: Stopped, seen: Seen) -> None:
     files = model_files(stopped.job.model)
     seen(f"{len(files)} model files")
     assert files, "/opt/ml/model is empty"
 
 
-@clause("checkpoints are written to /opt/ml/checkpoints if the platform made it", API.format("CheckpointConfig"))
+@clause(
+    "checkpoints are written to /opt/ml/checkpoints if the platform made this folder", API.format("CheckpointConfig")
+)
 def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
     files = model_files(stopped.job.checkpoint_folder)
     seen(f"{len(files)} files")
@@ -74,7 +76,7 @@ def test_checkpoints_are_written(stopped: Stopped, seen: Seen) -> None:
 
 
 @clause(
-    "started again with the same checkpoints the job continues where it was: managed spot training",
+    "a job that starts again with the same checkpoints continues where it stopped, as with managed spot training",
     GUIDE.format("model-managed-spot-training"),
 )
 def test_a_restarted_job_goes_on(platform: Platform, stopped: Stopped, tmp_path: Path, seen: Seen) -> None:

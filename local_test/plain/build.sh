@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Builds the stock images that ours are compared with: byoc-plain-train and byoc-plain-serve.
-#   BASE_IMAGE  a Debian 12 (default: the Dockerfiles'; if that cannot be pulled, docker/base.sh makes one)
+#   BASE_IMAGE  an image of Debian 12 (default: the Dockerfiles' image; if it cannot be pulled, docker/base.sh makes one)
 #   CA_BUNDLE   certificates for pip behind a proxy (default: the file that PIP_CERT or SSL_CERT_FILE names)
 set -euo pipefail
 case ${1:-} in --help | -h) sed -n '2,/^[^#]/s/^# \{0,1\}//p' "$0"; exit 0 ;; esac

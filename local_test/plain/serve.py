@@ -1,5 +1,5 @@
 #!/opt/venv/bin/python
-"""`serve`, as the toolkit's README starts it: the stock handler on multi-model-server."""
+"""The program `serve` of the toolkit's README: it runs the stock handler on multi-model-server."""
 
 from sagemaker_inference import model_server
 

@@ -2,7 +2,7 @@
 ARG BASE_IMAGE=debian:12.12-slim
 FROM ${BASE_IMAGE}
 SHELL ["/bin/bash", "-euo", "pipefail", "-c"]
-# sagemaker-training comes as source with a C extension.
+# sagemaker-training is published as source with a C extension, which pip compiles.
 RUN apt-get update -qq && apt-get install -qq --yes --no-install-recommends ca-certificates gcc libc6-dev python3-dev python3-venv \
     && rm -rf /var/lib/apt/lists/*
 RUN --mount=type=secret,id=ca \

@@ -7,7 +7,7 @@ import sys
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     if signal.getsignal(number) != signal.SIG_IGN:
-        # A signal during the imports may end the process at once, since nothing has started yet.
+        # During the imports a signal may end the process at once, since nothing has started yet.
         signal.signal(number, lambda number, frame: os._exit(128 + number))
 
 # An emulator that does not end shows by SIGUSR1 what each of its threads does.

@@ -1,8 +1,8 @@
 """Checks which actions the policies of an IAM user allow, for every service. moto evaluates the policies.
 
 Only the keys that CreateAccessKey has made for a user are checked; all other keys may do everything. Signatures are not
-checked. The emulator keeps the actions that a user has needed, and GET /_local/permissions lists them. A program needs a policy
-with these actions.
+checked. The emulator records the actions that a user has needed, and GET /_local/permissions lists them. On AWS the user needs
+a policy that allows these actions.
 """
 
 import json
@@ -21,18 +21,18 @@ from local_test.sagemaker.iam_actions import RequiredAction
 from local_test.sagemaker.settings import ACCOUNT
 
 KEY = re.compile(r"Credential=([^/]+)/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
-FREE = {"sts:GetCallerIdentity"}  # on AWS these need no permission, and a Deny has no effect
+FREE = {"sts:GetCallerIdentity"}  # on AWS these actions need no permission, and a Deny of them has no effect
 
 
 @dataclass
 class Access:
-    """Checks the requests of users. `needed` says for each user, action and resource whether it was allowed."""
+    """Checks the requests of users. `needed` records for each user, action and resource whether the action was allowed."""
 
     needed: dict[str, dict[tuple[str, str], bool]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refusal(self, request: Request) -> Response | None:
-        """Return the refusal of a request that the user's policies do not allow, or None."""
+        """Return the refusal of a request that the user's policies do not allow; None if they allow it."""
         signed = KEY.search(request.headers.get("Authorization", ""))
         if signed is None or not iam_backends[ACCOUNT]["aws"].users:
             return None
@@ -67,7 +67,7 @@ class Access:
 
 
 def _allows(policies: list[IAMPolicy], needed: RequiredAction, resource: str) -> bool:
-    """Return whether one policy allows an action and none denies it."""
+    """Return whether at least one policy allows an action, and no policy denies it."""
     results = [policy.is_action_permitted(needed.action, resource, None, dict(needed.context)) for policy in policies]
     return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
 
@@ -77,7 +77,7 @@ def _denied(request: Request, service: str, user: str, needed: RequiredAction) -
         f"User: {user} is not authorized to perform: {needed.action} on resource: {needed.resources[0]} because no "
         f"identity-based policy allows the {needed.action} action"
     )
-    while request.stream.read(65536):  # a client that is still sending would not read the answer
+    while request.stream.read(65536):  # read all of it: a client that is still sending would not read the answer
         pass
     if service == "s3":
         return _xml(f"<Error><Code>AccessDenied</Code><Message>{text}</Message></Error>")

@@ -1,4 +1,4 @@
-"""Connects the emulator's user to it: runs a command, or prints lines that a person pastes into a shell."""
+"""Lets a user's programs use the emulator: runs a command with its environment, or prints lines to paste into a shell."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def run(command: Sequence[str], settings: Settings, signals: Signals) -> int:
         authority = Authority(Path(folder))
         proxy = Proxy(authority, settings.port)
         variables = of_command(os.environ, identity.keys(), proxy.port, Path(folder), authority.certificate)
-        # So that byoc need not wait as long between two requests as AWS demands.
+        # With this variable byoc waits less between two requests than AWS demands.
         variables["BYOC_EMULATOR"] = settings.url
         try:
             process = subprocess.Popen(list(command), env=variables)
@@ -48,4 +48,4 @@ def greet(settings: Settings) -> None:
     print("\nA shell:\n  export " + " ".join(f"{name}={value}" for name, value in lines.items()))
     print(f"\nPython:\n  import os; os.environ.update({lines!r})")
     print("\nThe aws command, in that shell:\n  aws sagemaker list-training-jobs")
-    print("\nCtrl-C ends it and all that it started.", flush=True)
+    print("\nCtrl-C ends the emulator and all that it has started.", flush=True)

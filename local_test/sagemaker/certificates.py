@@ -1,4 +1,4 @@
-"""A certificate authority for one run, and certificates for the names of AWS's hosts. Its key never leaves memory."""
+"""A certificate authority for one run, and certificates for the names of AWS's hosts. The authority's key stays in memory."""
 
 import datetime
 import os
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFE = datetime.timedelta(days=30)
-LONGEST = 64  # characters of a common name (X.509); the whole name is one of the alternative names
+LONGEST = 64  # the most characters of a common name (X.509); the alternative names hold the whole host name
 
 
 class Authority:

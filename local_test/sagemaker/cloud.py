@@ -37,7 +37,7 @@ class Cloud:
         return arn(self.region, ACCOUNT, kind, name)
 
     def say(self, line: str) -> None:
-        """Print one line of progress to a stream that a command's output does not use."""
+        """Print one line of progress to standard error, because a command's output may be read from standard output."""
         print(line, file=sys.stderr, flush=True)
 
 

@@ -13,7 +13,7 @@ from local_test.sagemaker.errors import StartError
 from local_test.sagemaker.identity import Keys
 from local_test.sagemaker.settings import REGION
 
-# The variables from which a client of AWS takes credentials, besides its files.
+# The environment variables from which AWS's clients take credentials. They also take credentials from files.
 CREDENTIALS = (
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -27,7 +27,7 @@ CREDENTIALS = (
 FAKE = re.compile(r"(local|test|testing|fake|dummy|mock|none|minioadmin)\w*", re.IGNORECASE)
 KEPT = ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_DEFAULT_OUTPUT", "AWS_PAGER")
 PROXIES = ("HTTPS_PROXY", "https_proxy")
-# Each of these would lead a request around the proxy, or through another one.
+# Each of these variables would lead a request around the proxy, or through another proxy.
 PAST = ("NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy")
 BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUNDLE")
 
@@ -35,7 +35,7 @@ BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "CURL_CA_BUND
 def refuse_real_keys(environment: Mapping[str, str]) -> None:
     """Raise StartError if clients that are started beside the emulator would find real credentials.
 
-    If the user forgets to paste a line, a client would use the real credentials, and so a real account.
+    If the user does not paste every line, such a client would use the real credentials, and so a real account.
     """
     found = [name for name in CREDENTIALS if environment.get(name) and not FAKE.fullmatch(environment[name])]
     if found:
@@ -48,7 +48,7 @@ def refuse_real_keys(environment: Mapping[str, str]) -> None:
 def of_command(
     environment: Mapping[str, str], keys: Keys, proxy_port: int, folder: Path, authority: bytes
 ) -> dict[str, str]:
-    """Return a command's environment: the proxy, its certificate, keys that are worth nothing, and no other setting for AWS."""
+    """Return a command's environment: the proxy, its certificate, keys that only the emulator accepts, and no other setting for AWS."""
     bundle = folder / "authorities.pem"
     bundle.write_bytes(authority + _authorities(environment))
     config = folder / "aws-config"
@@ -76,10 +76,7 @@ def _authorities(environment: Mapping[str, str]) -> bytes:
 
 
 def _profiles(environment: Mapping[str, str], keys: Keys) -> str:
-    """Return a configuration with the names and regions of the user's profiles, since code may name a profile.
-
-    It holds none of their keys.
-    """
+    """Return a configuration with the names and regions of the user's profiles, but not their keys. Code may name a profile."""
     config = configparser.RawConfigParser()
     config.read(Path(environment.get("AWS_CONFIG_FILE") or "~/.aws/config").expanduser())
     secrets = configparser.RawConfigParser()

@@ -17,7 +17,7 @@ class StartError(Exception):
 
 def not_emulated(what: str) -> ApiError:
     """Return the refusal of something that AWS has and this emulator does not have. The emulator never answers with a guess."""
-    return ApiError("NotEmulated", f"{what} is not emulated; docs/emulator.md lists what is")
+    return ApiError("NotEmulated", f"{what} is not emulated; docs/emulator.md lists what the emulator does")
 
 
 def invalid(message: str) -> ApiError:

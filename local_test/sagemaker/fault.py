@@ -43,10 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("kind", choices=KINDS, metavar="KIND")
     parser.add_argument(
-        "target", nargs="?", default=ANY, metavar="TARGET", help="default: the first thing that the fault can strike"
+        "target",
+        nargs="?",
+        default=ANY,
+        metavar="TARGET",
+        help="default: the next job, endpoint, action or bucket that the fault can strike",
     )
     parser.add_argument("--times", type=int, default=1, help="how often (default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=0, help="the delay, for faults that let something wait")
+    parser.add_argument(
+        "--seconds", type=float, default=0, help="the delay in seconds, for faults that let something wait"
+    )
     parser.add_argument(
         "--data", type=Path, default=DATA, metavar="DIR", help="the emulator's data folder (default: %(default)s)"
     )

@@ -16,12 +16,12 @@ LONGEST = 86400  # the default delay of a fault, in seconds
 # The name of each fault, with what it does and what its target is.
 KINDS = {
     "interrupt": "takes the instances from a managed spot training job (target: the job, or its tuning job)",
-    "no-capacity": "lets a job or endpoint find no instances: it fails, a spot job waits SECONDS (target: its name)",
-    "internal-error": "breaks a training or transform job from AWS's side: it fails, or is tried again (target: its name)",
+    "no-capacity": "lets a job or endpoint find no instances: it fails, but a spot job first waits SECONDS (target: its name)",
+    "internal-error": "ends a training or transform job with an internal error of AWS: the job fails, or is tried again (target: its name)",
     "image-missing": "lets a job or endpoint not find its image (target: its name)",
     "kill-container": "kills a container of an endpoint (target: the endpoint)",
     "quota": "refuses a Create action with ResourceLimitExceeded (target: the action)",
-    "throttle": "refuses an action, as CreateModel or InvokeEndpoint, with ThrottlingException (target: the action)",
+    "throttle": "refuses an action, such as CreateModel or InvokeEndpoint, with ThrottlingException (target: the action)",
     "server-error": "answers an action with status 500 (target: the action)",
     "expired-token": "refuses an action with ExpiredTokenException (target: the action)",
     "s3-slow": "lets a request to S3 wait SECONDS (target: the bucket)",
@@ -54,7 +54,7 @@ class Faults:
             self._ordered.append(fault)
 
     def take(self, kind: str, *targets: str) -> Fault | None:
-        """Return the fault of this kind that strikes one of these targets now, and count it; None if there is none."""
+        """Return and count the ordered fault of this kind that strikes one of the targets now; None if no such fault is ordered."""
         with self._lock:
             for fault in self._ordered:
                 if fault.kind == kind and fault.target in (ANY, *targets):
@@ -96,7 +96,9 @@ class Faults:
 def read(content: Any) -> Fault:
     """Return the fault that a JSON object describes; raises ApiError for a wrong object."""
     if not isinstance(content, dict) or not isinstance(content.get("kind"), str):
-        raise invalid('a fault is a JSON object as {"kind": "interrupt", "target": "my-job", "times": 1, "seconds": 0}')
+        raise invalid(
+            'a fault is a JSON object such as {"kind": "interrupt", "target": "my-job", "times": 1, "seconds": 0}'
+        )
     unknown: Iterable[str] = content.keys() - vars(Fault("")).keys()
     if unknown := sorted(unknown):
         raise invalid(f"a fault has no member {', '.join(unknown)}")

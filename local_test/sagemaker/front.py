@@ -30,7 +30,7 @@ OURS = ("/_local/", "/endpoints/")  # paths that moto does not know
 QUOTAS = "ServiceQuotas"
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # the resources that moto's Search covers
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
-REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # the region becomes the name of a folder
+REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # a region's name is used as the name of a folder
 # Credential=KEY/DATE/REGION/SERVICE/aws4_request (Signature Version 4)
 SCOPE = re.compile(r"Credential=[^/]+/\d+/([a-z0-9-]+)/([a-z0-9-]+)/")
 
@@ -65,10 +65,10 @@ class Front:
         return (response or self._moto)(environ, start_response)
 
     def _answer(self, request: Request) -> Response | None:
-        """Return our answer, or None when the request is moto's."""
+        """Return the emulator's answer, or None if moto answers the request."""
         if request.path.startswith("/moto-api"):
             raise ApiError(
-                "AccessDenied", "moto's own routes are closed: they would reset moto while our jobs run", 403
+                "AccessDenied", "moto's own routes are closed, because they would reset moto while jobs run", 403
             )
         cloud = self._clouds.region(_region(request))
         target = request.headers.get("X-Amz-Target", "")
@@ -76,7 +76,7 @@ class Front:
             return Response(text, 200, content_type="text/xml")
         if target == log_filter.TARGET:
             return _log_events(request, cloud)
-        if target.startswith(QUOTAS):  # moto has no quotas of SageMaker, and would fail
+        if target.startswith(QUOTAS):  # moto does not have SageMaker's quotas, and would fail
             raise not_emulated("Service Quotas")
         if not target.startswith(TARGET):
             answer = routes.answer(request, cloud)
@@ -99,7 +99,7 @@ class Front:
 
 
 def refused(request: Request) -> Response | None:
-    """Return the refusal of a request that a page in a browser may have sent, or None."""
+    """Return the refusal of a request that a page in a browser may have sent; None for other requests."""
     host = request.headers.get("Host", "")
     if not HOSTS.fullmatch(host):
         return Response(f"the Host {host!r} is not this emulator's; use 127.0.0.1 or localhost\n", 403)
@@ -130,7 +130,7 @@ def _region(request: Request) -> str:
 
 
 def _log_events(request: Request, cloud: Cloud) -> Response | None:
-    """Answer FilterLogEvents if no stream has the prefix; otherwise let moto answer it."""
+    """Answer FilterLogEvents if no stream has the requested prefix; otherwise let moto answer it."""
     wanted = log_filter.translated(_body(request), cloud)
     if wanted is None:
         return _json({"events": [], "searchedLogStreams": []}, 200)
@@ -146,7 +146,7 @@ def _raw(request: Request) -> bytes:
 
 
 def _set_raw(request: Request, raw: bytes) -> None:
-    """Let moto read this as a request's body."""
+    """Make `body` the body that moto reads from the request."""
     request.environ["wsgi.input"] = io.BytesIO(raw)
     request.environ["CONTENT_LENGTH"] = str(len(raw))
     request.environ.pop("wsgi.input_terminated", None)

@@ -17,7 +17,7 @@ TRUST = (
 
 @dataclass(frozen=True)
 class Keys:
-    """Keys that are worth nothing outside the emulator."""
+    """Access keys that are valid only in the emulator."""
 
     access_key: str
     secret_key: str

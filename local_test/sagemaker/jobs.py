@@ -10,15 +10,15 @@ from local_test.sagemaker.errors import ApiError, invalid
 from local_test.sagemaker.store import Resource, State
 
 ENDS = frozenset({"Completed", "Failed", "Stopped"})
-# SDK v2's fit() describes a job 5 s after its creation and then only after 30 s more. So a Describe of a job of this age waits
-# for the job's end. An earlier Describe, which prints the status, is answered at once, and so is a later one, so that logs come
-# in time.
-YOUNG = (3.0, 15.0)  # seconds
-REASON = 1024  # characters of FailureReason (C 1.1; API)
+# SDK v2's fit() describes a job 5 s after its creation, and then only after 30 s more. So Describe waits if the job's age is in
+# this range, until the status changes or the range ends. For a younger job it answers at once, because fit() prints the status.
+# For an older job it also answers at once, so that logs come in time.
+YOUNG = (3.0, 15.0)  # seconds since the job's creation
+REASON = 1024  # the most characters of FailureReason (C 1.1; API)
 FULL = (errno.ENOSPC, errno.EDQUOT)
 KILLED = "InternalServerError: the emulator was killed while the job ran"
 ENDED_BEFORE = "InternalServerError: the emulator was stopped before the job ran"
-# Texts of AWS, as users report them.
+# AWS's texts, from reports of users.
 NO_CAPACITY = (
     "CapacityError: Unable to provision requested ML compute capacity. Please retry using a different ML instance type."
 )
@@ -90,7 +90,7 @@ def stopping(job: Resource) -> bool:
 
 
 def await_change(job: Resource, cloud: Cloud) -> None:
-    """Delay the answer of Describe for a running job until its status changes, at most as long as the settings or the job's age allow."""
+    """Delay Describe's answer for a running job until its status changes. The settings or the job's age limit the delay."""
     before, age = status(job), time.time() - float(job.state["CreationTime"])
     hold = cloud.settings.hold
     if hold is None:

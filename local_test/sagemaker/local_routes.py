@@ -1,4 +1,4 @@
-"""The emulator's own routes for faults and permissions, below /_local/."""
+"""The emulator's own routes below /_local/ for faults and permissions."""
 
 import json
 

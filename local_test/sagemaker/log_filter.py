@@ -11,7 +11,7 @@ TARGET = "Logs_20140328.FilterLogEvents"
 
 
 def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
-    """Return a request that moto answers as AWS answers this one; None if no stream has the prefix.
+    """Return a request whose answer by moto is AWS's answer to `request`; None if no stream has the prefix.
 
     Events of several streams come in the order of their times, regardless of `interleaved` (API, FilterLogEvents).
     """
@@ -23,5 +23,5 @@ def translated(request: dict[str, Any], cloud: Cloud) -> dict[str, Any] | None:
         raise ApiError("InvalidParameterException", "logStreamNames and logStreamNamePrefix exclude each other")
     streams = cloud.logs.names(request.get("logGroupName", ""), prefix)
     if streams is None:
-        return wanted  # moto says that there is no such group
+        return wanted  # moto then answers that the group does not exist
     return {**wanted, "logStreamNames": streams} if streams else None

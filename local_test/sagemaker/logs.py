@@ -11,7 +11,7 @@ from local_test.sagemaker.settings import ACCOUNT
 TRAINING = "/aws/sagemaker/TrainingJobs"
 TRANSFORM = "/aws/sagemaker/TransformJobs"
 ENDPOINTS = "/aws/sagemaker/Endpoints"
-LONGEST = 256 * 1024  # bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
+LONGEST = 256 * 1024  # the most bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Logs:
         return Stream(self._region, group, name)
 
     def names(self, group: str, prefix: str) -> list[str] | None:
-        """Return a group's streams whose names begin with `prefix`, sorted; None if there is no such group."""
+        """Return a group's streams whose names begin with `prefix`, sorted; None if the group does not exist."""
         found = logs_backends[ACCOUNT][self._region].groups.get(group)
         return None if found is None else sorted(name for name in list(found.streams) if name.startswith(prefix))
 

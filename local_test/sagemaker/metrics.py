@@ -63,7 +63,7 @@ class Metrics:
             {
                 "MetricName": point.name,
                 "Value": point.value,
-                # Without a time zone, like moto's own times.
+                # The time has no time zone, because moto's own times have none.
                 "Timestamp": datetime.fromtimestamp(point.time, UTC).replace(tzinfo=None),
                 "Dimensions": named,
             }
@@ -73,7 +73,7 @@ class Metrics:
 
 
 def _with_percentiles(known: Callable[[Statistics, str], Any]) -> Callable[[Statistics, str], Any]:
-    """Return moto's function for a statistic with percentiles, where moto itself fails with status 500."""
+    """Return moto's function for statistics, extended by percentiles. For these moto itself fails with status 500."""
 
     def statistic(self: Statistics, name: str) -> Any:
         match = PERCENTILE.fullmatch(name)

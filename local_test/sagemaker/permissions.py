@@ -11,7 +11,7 @@ NAMESPACE = "https://iam.amazonaws.com/doc/2010-05-08/"
 
 
 def answer(body: bytes) -> str | None:
-    """Return the answer to such a request, as XML, or None for another request to IAM."""
+    """Return the XML answer to SimulatePrincipalPolicy; None for any other request to IAM."""
     values = parse_qsl(body.decode("utf-8", "replace"))
     if ("Action", "SimulatePrincipalPolicy") not in values:
         return None

@@ -19,7 +19,7 @@ OTHER_AWS = re.compile(
 )
 CONNECT = re.compile(rb"CONNECT ([A-Za-z0-9.\-]+):(\d+) HTTP/1\.[01]\r\n")
 BLOCK = 1 << 16
-HEAD = 1 << 14  # the most bytes of a CONNECT with its headers
+HEAD = 1 << 14  # the most bytes of a CONNECT request with its headers
 PATIENCE = 30  # seconds for a handshake
 
 
@@ -41,7 +41,7 @@ class Proxy:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
-                return  # closed
+                return  # `end` has closed the port
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:

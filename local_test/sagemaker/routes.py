@@ -35,7 +35,7 @@ def route(method: str, path: str) -> Callable[[Function], Function]:
 
 
 def answer(request: Request, cloud: Cloud) -> Response | None:
-    """Return the answer of the route to this path, or None when there is none."""
+    """Return the answer of the route for the request's path, or None if no route has this path."""
     for entry in ROUTES:
         if entry.method == request.method and (match := entry.path.fullmatch(request.path)):
             return entry.function(request, cloud, **match.groupdict())

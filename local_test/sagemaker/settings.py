@@ -4,14 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ACCOUNT = "123456789012"  # moto's own account, so that its ARNs and ours agree
-REGION = "us-east-1"  # the region of requests that name none
+REGION = "us-east-1"  # the region of requests that do not name a region
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """The options of `byoc emulate`; folders are absolute."""
 
-    data: Path  # S3's objects, jobs and logs; kept until the user removes it
+    data: Path  # the data folder with S3's objects, jobs and logs; the emulator does not remove it
     programs: Path  # the folder that holds our two programs, train and serve
     project: Path  # the folder that may hold images.json
     port: int

@@ -54,7 +54,7 @@ class S3Uri:
 
 @dataclass(frozen=True)
 class S3Object:
-    """One object: its key, its size in bytes, its ETag and its file, which is only to be read."""
+    """One object: its key, its size in bytes, its ETag, and its file, which nobody may change."""
 
     key: str
     size: int
@@ -68,7 +68,7 @@ class NoBucket(Exception):
 
 class Storage:
     """The objects of S3 in a folder. An object is at BUCKET/KEY, so that a person can look at it. Old versions are below
-    `.other`, and so are objects whose key is not a valid path of a file (as `a//b`, or `a` beside `a/b`).
+    `.other`, and so are objects whose key is not a valid path of a file (such as `a//b`, or `a` beside `a/b`).
     """
 
     def __init__(self, folder: Path) -> None:
@@ -76,7 +76,7 @@ class Storage:
         (folder / ".other").mkdir(parents=True, exist_ok=True)
         self.index = Index(folder / ".index")
         FileKey.folder = folder
-        # For a route that we closed, moto would keep every object that it ever made, 8 kB for each request.
+        # moto would keep every object that it ever made, 8 kB for each request, for a route that is closed here.
         moto.core.common_models.BaseModel.__new__ = lambda cls, *arguments, **named: object.__new__(cls)
         keys.FileBucket.index = self.index
         moto.s3.models.FakeKey = FileKey
@@ -98,7 +98,7 @@ class Storage:
         return [self._shown(row) for row in self.index.all(where.bucket, where.key)]
 
     def object(self, where: S3Uri) -> S3Object | None:
-        """Return the object at an address, or None; raises NoBucket."""
+        """Return the object at an address, or None if it does not exist; raises NoBucket."""
         self._need(where.bucket)
         row = self.index.latest(where.bucket, where.key)
         return None if row is None or row.marker else self._shown(row)
@@ -118,7 +118,7 @@ class Storage:
         keys.flush(self.index)
 
     def view(self, where: S3Uri) -> Path | None:
-        """Return the folder whose files are exactly the objects below a prefix, or None if there is no such folder."""
+        """Return the folder whose files are exactly the objects below a prefix, or None if no folder holds exactly these."""
         if not where.key.endswith("/") and where.key:
             return None
         place = self.folder / where.bucket / where.key

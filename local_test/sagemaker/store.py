@@ -70,8 +70,9 @@ class Store:
             self._resources[resource.kind, resource.name] = resource
 
     def get(self, kind: str, name: str, missing: str) -> Resource:
-        """Return a resource; raises ApiError ValidationException with the sentence `missing` if there is none. Clients
-        recognise a missing resource by this code and the sentence, not by ResourceNotFound.
+        """Return a resource; raises ApiError ValidationException with the sentence `missing` if it does not exist.
+
+        Clients recognise a missing resource by this code and this sentence, not by ResourceNotFound.
         """
         if found := self.find(kind, name):
             return found
@@ -127,7 +128,7 @@ class Store:
             return answer
 
     def wait(self, ready: Callable[[], bool], seconds: float | None) -> bool:
-        """Wait until a change makes `ready` true, at most `seconds`; return its last value."""
+        """Wait until a change makes `ready()` true, for at most `seconds`. Return the last value of `ready()`."""
         with self._changed:
             return self._changed.wait_for(ready, seconds)
 

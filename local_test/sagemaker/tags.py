@@ -7,7 +7,7 @@ from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.errors import invalid
 from local_test.sagemaker.store import Resource, tags_of
 
-MOST = 50  # tags a resource may have (API reference, AddTags: Tags is an array of at most 50)
+MOST = 50  # the most tags of a resource (API reference, AddTags: Tags is an array of at most 50)
 
 
 def _resource(request: dict[str, Any], cloud: Cloud) -> Resource:

@@ -1,4 +1,4 @@
-"""Threads for requests. A thread waits for the next request: starting one for each took a tenth of a request's time."""
+"""Threads for requests. A thread serves many requests, because starting a thread for each took a tenth of a request's time."""
 
 import threading
 from collections.abc import Callable
@@ -9,7 +9,7 @@ Work = Callable[[], None]
 
 
 class Threads:
-    """Runs each request at once: in a waiting thread, or in a new thread if none waits."""
+    """Runs each request at once: in a waiting thread, or in a new thread if no thread waits."""
 
     def __init__(self) -> None:
         self._next: SimpleQueue[Work] = SimpleQueue()
@@ -34,7 +34,7 @@ class Threads:
                 work = self._next.get(timeout=IDLE)
             except Empty:
                 with self._lock:
-                    if self._waiting:  # else run() has promised this thread a request
+                    if self._waiting:  # if it is 0, run() counts on this thread for a request
                         self._waiting -= 1
                         return
                 work = self._next.get()

@@ -77,7 +77,7 @@ def test_a_script_in_a_subfolder_runs_whether_its_path_is_relative_or_absolute(
         (("--set", "=2"), "train_local: --set '=2' must read NAME=VALUE, as in --set epochs=2"),
         (
             ("--script", "fit.py", "--source-dir", "{code}"),
-            "{code}/lost is a link to nowhere.py, which is not there; mend",
+            "{code}/lost is a link to nowhere.py, which does not exist; mend",
         ),
         (
             ("--script", "/bin/sh", "--source-dir", "{code}"),

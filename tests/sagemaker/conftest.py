@@ -91,7 +91,7 @@ def emulate(data: Path, *options: str, before: Sequence[str] = ()) -> Emulator:
         )
     while True:
         text = output.read_text()
-        if "Ctrl-C ends it" in text:
+        if "Ctrl-C ends the emulator" in text:
             return Emulator(
                 process=process,
                 url=text.split("SageMaker on this machine: ")[1].split(";")[0],

@@ -49,7 +49,10 @@ def model(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert rows["test_the_argument_train_runs_the_job"]["result"] == "pass", rows
     assert rows["test_the_objective_is_printed_once_an_epoch"]["result"] == "pass", rows
     scratch = rows["test_scratch_goes_to_tmp"]
-    assert scratch["result"] == "not claimed" and "cannot be asked through the API: what a container" in scratch["seen"]
+    assert (
+        scratch["result"] == "not claimed"
+        and "the API can neither request nor show this: what a container" in scratch["seen"]
+    )
     return kept
 
 

@@ -99,13 +99,15 @@ def delete(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
 
 
 def end_left(cloud: Cloud) -> list[str]:
-    """Start the endpoints again that were in service when the emulator ended, because on AWS they would go on. Return a line for each."""
+    """Restart the endpoints that were in service when the emulator ended, because on AWS they would still run. Return a line for each."""
     lines = []
     for resource in cloud.store.all(ENDPOINT):
         before = status(resource)
         if before == "Deleting":
             cloud.store.remove(resource)
-            lines.append(f"endpoint {resource.name} was being deleted when the emulator ended; it is gone")
+            lines.append(
+                f"endpoint {resource.name} was being deleted when the emulator ended; the deletion is complete"
+            )
         elif unfinished(resource):
             if before != "Failed":
                 reason = "InternalServerError: the emulator ended while the endpoint was created"
@@ -118,7 +120,7 @@ def end_left(cloud: Cloud) -> list[str]:
 
 
 def _snapshot(name: str, cloud: Cloud) -> Config:
-    """Return a copy of an endpoint configuration with the containers of its models, so that later changes to models change no endpoint."""
+    """Return a copy of an endpoint configuration with its models' containers. Later changes to the models then change no endpoint."""
     resource = find(cloud, CONFIG_KIND, name)
     config: Config = {member: resource.answer[member] for member in COPIED if resource.answer.get(member)}
     config["EndpointConfigName"] = resource.name
@@ -140,14 +142,14 @@ def _settled(resource: Resource) -> None:
 
 
 def _serves(resource: Resource) -> None:
-    """API, DescribeEndpoint: DeleteEndpoint is the only operation that can be performed on a failed endpoint."""
+    """Refuse changes to a failed endpoint, which can only be deleted (API, DescribeEndpoint)."""
     _settled(resource)
     if status(resource) == "Failed":
         raise invalid(f"the endpoint {resource.name} is Failed; it can only be deleted")
 
 
 def _retain(config: Config, before: Config, excluded: list[dict[str, str]]) -> None:
-    """Let variants keep the weights and numbers of instances that were changed since the old configuration (API, UpdateEndpoint)."""
+    """Copy the present weights, numbers of instances and DataCaptureConfig, except excluded ones (API, UpdateEndpoint)."""
     dropped = {entry["VariantPropertyType"] for entry in excluded}
     old = {variant["VariantName"]: variant for variant in before["ProductionVariants"]}
     for variant in config["ProductionVariants"]:
@@ -171,17 +173,17 @@ def _variant(config: Config, name: str, resource: Resource) -> Config:
 
 
 def _desire(variant: Config, entry: dict[str, Any]) -> None:
-    """Change a variant as DesiredWeightsAndCapacities says."""
+    """Change a variant's weight, instances or serverless limits by one entry of DesiredWeightsAndCapacities."""
     name, serverless = variant["VariantName"], variant.get("ServerlessConfig")
     if "DesiredWeight" in entry:
         variant["InitialVariantWeight"] = entry["DesiredWeight"]
     if "DesiredInstanceCount" in entry:
         if serverless:
-            raise invalid(f"the variant '{name}' is serverless, and has no DesiredInstanceCount")
+            raise invalid(f"the variant '{name}' is serverless, so it cannot have DesiredInstanceCount")
         variant["InitialInstanceCount"] = entry["DesiredInstanceCount"]
     if changed := entry.get("ServerlessUpdateConfig"):
         if not serverless:
-            raise invalid(f"the variant '{name}' is not serverless, and has no ServerlessUpdateConfig")
+            raise invalid(f"the variant '{name}' is not serverless, so it cannot have ServerlessUpdateConfig")
         variant["ServerlessConfig"] = serverless | changed
         concurrency(variant["ServerlessConfig"])
 

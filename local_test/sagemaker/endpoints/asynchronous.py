@@ -23,12 +23,14 @@ from local_test.sagemaker.endpoints.serving import serving
 from local_test.sagemaker.settings import ACCOUNT
 from local_test.sagemaker.storage import NoBucket, S3Uri
 
-TTL = 21600  # seconds that a request may wait (API of the runtime, RequestTTLSeconds)
-TIMEOUT = 900  # seconds that an invocation may take (API of the runtime, InvocationTimeoutSeconds)
-LARGEST = 1 << 30  # bytes of an input in S3 (C 3.5)
-# Invocations of an instance at a time if MaxConcurrentInvocationsPerInstance is not set; AWS "chooses" the number.
+TTL = 21600  # default of the seconds that a request may wait (API of the runtime, RequestTTLSeconds)
+TIMEOUT = 900  # default of the seconds that an invocation may take (API of the runtime, InvocationTimeoutSeconds)
+LARGEST = 1 << 30  # the most bytes of an input in S3 (C 3.5)
+# How many invocations an instance gets at a time if MaxConcurrentInvocationsPerInstance is not set. AWS does not document its choice.
 AT_A_TIME = 4
-INCLUDED = 128 * 1024  # bytes of an answer that goes into a notification (API, AsyncInferenceNotificationConfig)
+INCLUDED = (
+    128 * 1024
+)  # the most bytes of an answer that a notification includes (API, AsyncInferenceNotificationConfig)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Queue:
             return waiting
 
     def _wait(self, queued: Queued) -> None:
-        """Queue a request, and start a worker if none runs."""
+        """Queue a request, and start a worker if no worker runs."""
         with self._lock:
             self._waiting.append(queued)
             fresh = self._working < self._at_a_time * self._instances()
@@ -116,7 +118,7 @@ class Queue:
         )
 
     def _work(self) -> None:
-        """Answer the requests that wait, one after the other, until none is left."""
+        """Answer the waiting requests one after the other, until the queue is empty."""
         while not self._cloud.background.ending.is_set():
             with self._lock:
                 if not self._waiting:

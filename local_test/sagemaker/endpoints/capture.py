@@ -18,7 +18,7 @@ from local_test.sagemaker.endpoints.client import Answer
 from local_test.sagemaker.endpoints.invocation import PREFIX, Invocation
 from local_test.sagemaker.storage import NoBucket, S3Uri
 
-STEP = 0.2  # seconds between two checks whether the endpoint or the emulator ends
+STEP = 0.2  # seconds between two checks for the end of the endpoint or the emulator
 COLLECT = 2.0  # seconds for which lines are collected into one object; AWS takes a minute or two
 
 
@@ -31,7 +31,7 @@ class Capture:
         self._input = bool(modes & {"Input", "InputAndOutput"})
         self._output = bool(modes & {"Output", "InputAndOutput"})
         self._percentage = config["InitialSamplingPercentage"]
-        # API, CaptureContentTypeHeader: bodies of types in neither list are encoded in base64.
+        # Bodies whose type is in neither list are encoded in base64 (API, CaptureContentTypeHeader).
         self._encodings = {kind: "CSV" for kind in headers.get("CsvContentTypes") or []}
         self._encodings |= {kind: "JSON" for kind in headers.get("JsonContentTypes") or []}
         self._cloud = cloud
@@ -42,7 +42,7 @@ class Capture:
         cloud.background.start(f"capture of {endpoint}", self._run)
 
     def add(self, variant: str, invocation: Invocation, answer: Answer) -> None:
-        """Capture an invocation, when it is in the sample."""
+        """Capture an invocation if it belongs to the sample."""
         if random.random() * 100 >= self._percentage or not isinstance(invocation.body, bytes):
             return
         data = {}

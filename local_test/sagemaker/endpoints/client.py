@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-Body = bytes | Path | None  # a file is sent without being held in memory
+Body = bytes | Path | None  # a file is sent in blocks, so it is never in memory as a whole
 
 
 class Gone(Exception):
@@ -28,7 +28,7 @@ class Answer:
 
 
 class Client:
-    """The connections to one container. An invocation takes a free one, or opens another."""
+    """The connections to one container. An invocation takes a free connection, or opens a new one."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self._address = address
@@ -43,7 +43,7 @@ class Client:
         try:
             return self._ask(connection, method, path, seconds, headers, body)
         except Gone:
-            # A server may close an idle connection; then the request has not reached it.
+            # The server may have closed the idle connection. The request has then not reached the server, so send it again.
             return self._ask(self._new(), method, path, seconds, headers, body)
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class Client:
         try:
             _send(connection, method, path, headers, body)
             if hasattr(socket, "TCP_QUICKACK"):
-                # A program that sends headers and body apart would wait 40 ms for our acknowledgement of the first.
+                # A program that sends headers and body separately would wait 40 ms for our acknowledgement of the headers.
                 connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
             response = connection.getresponse()
             answer = Answer(

@@ -15,11 +15,11 @@ MISSING_OF_VARIANT = (
     "AcceleratorPartitionLayouts",
 )
 ROUTING = ("RANDOM", "LEAST_OUTSTANDING_REQUESTS")
-STEP = 1024  # MB of memory of a serverless variant (API, ProductionVariantServerlessConfig)
+STEP = 1024  # MB between two sizes of a serverless variant's memory (API, ProductionVariantServerlessConfig)
 
 
 def emulated(request: Request) -> None:
-    """Refuse by name what the emulator does not have."""
+    """Refuse members that the emulator does not support, and name them."""
     for member in MISSING:
         if request.get(member):
             raise not_emulated(f"CreateEndpointConfig with {member}")
@@ -35,7 +35,7 @@ def emulated(request: Request) -> None:
 
 
 def variants(request: Request) -> None:
-    """API, ProductionVariant: names are used once, and a variant has instances or is serverless."""
+    """Check that variants have different names, and either instances or ServerlessConfig (API, ProductionVariant)."""
     names = [variant["VariantName"] for variant in request["ProductionVariants"]]
     for variant in request["ProductionVariants"]:
         name = variant["VariantName"]
@@ -43,13 +43,13 @@ def variants(request: Request) -> None:
             raise invalid(f"the VariantName '{name}' is used more than once in ProductionVariants")
         if variant.get("AcceleratorType"):
             raise invalid(
-                f"AcceleratorType of the variant '{name}' is no longer supported: Elastic Inference has ended"
+                f"AcceleratorType of the variant '{name}' is not supported, because Elastic Inference has ended"
             )
         instances = variant.get("InstanceType"), variant.get("InitialInstanceCount")
         if variant.get("ServerlessConfig"):
             if any(instances):
                 raise invalid(
-                    f"the variant '{name}' has ServerlessConfig; InstanceType and InitialInstanceCount go without it"
+                    f"the variant '{name}' has ServerlessConfig, so it cannot have InstanceType and InitialInstanceCount"
                 )
         elif not all(instances):
             raise invalid(f"the variant '{name}' needs InstanceType and InitialInstanceCount, or ServerlessConfig")
@@ -70,7 +70,7 @@ def weights(given: list[float], variants: int) -> None:
 
 
 def serverless(request: Request) -> None:
-    """API, ProductionVariantServerlessConfig; guide, serverless-endpoints: members that serverless excludes."""
+    """Refuse what a serverless endpoint cannot have (API, ProductionVariantServerlessConfig; guide, serverless-endpoints)."""
     found = [variant for variant in request["ProductionVariants"] if variant.get("ServerlessConfig")]
     if not found:
         return
@@ -88,7 +88,7 @@ def serverless(request: Request) -> None:
 
 
 def concurrency(config: dict[str, Any]) -> None:
-    """API, ProductionVariantServerlessConfig: ProvisionedConcurrency is at most MaxConcurrency."""
+    """Check that ProvisionedConcurrency is at most MaxConcurrency (API, ProductionVariantServerlessConfig)."""
     if config.get("ProvisionedConcurrency", 0) > config["MaxConcurrency"]:
         raise invalid(
             f"ProvisionedConcurrency, {config['ProvisionedConcurrency']}, must be at most MaxConcurrency, {config['MaxConcurrency']}"
@@ -96,7 +96,7 @@ def concurrency(config: dict[str, Any]) -> None:
 
 
 def destinations(request: Request) -> None:
-    """The addresses for results and captured data must be in S3."""
+    """Check that the addresses for results and captured data are in S3."""
     if capture := request.get("DataCaptureConfig"):
         S3Uri.parse(capture["DestinationS3Uri"])
     output = (request.get("AsyncInferenceConfig") or {}).get("OutputConfig")

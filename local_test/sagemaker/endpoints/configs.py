@@ -13,7 +13,7 @@ from local_test.sagemaker.listing import page
 
 @action("CreateEndpointConfig", *RULES)
 def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    isolation = {"EnableNetworkIsolation": False}  # AWS always answers this member
+    isolation = {"EnableNetworkIsolation": False}  # AWS always returns this member
     echoed = {
         **isolation,
         **request,
@@ -48,7 +48,7 @@ def _variant(variant: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     """Return a variant with its defaults; raises ApiError if its model does not exist or does not suit the variant."""
     model = find(cloud, MODEL, variant["ModelName"])
     if variant.get("ServerlessConfig"):
-        # Guide, serverless-endpoints: no multi-model endpoints, no ModelDataSource (API), no network isolation, no VPC.
+        # Serverless excludes several models, network isolation, a VPC (guide, serverless-endpoints), and ModelDataSource (API).
         container = runs(model)
         if container.get("Mode") == "MultiModel":
             raise invalid(f"the model {model.name} is of Mode MultiModel, which a serverless endpoint cannot host")

@@ -15,7 +15,7 @@ from local_test.sagemaker.settings import ACCOUNT
 from local_test.sagemaker.store import Resource
 
 STEP = 0.1
-# Text of AWS, as users report it.
+# AWS's text, from reports of users.
 NO_CAPACITY = (
     "Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error. Please retry using a different "
     "ML instance type or after some time."
@@ -58,8 +58,8 @@ class Deployment:
             if old:
                 old.incoming, old.share = None, 0.0
             fleet.end()
-            # By the guide, auto-rollback leaves the endpoint InService with the old configuration. That FailureReason stays is
-            # only reported by users.
+            # The guide says that auto-rollback leaves the endpoint InService with the old configuration. Only reports of users say
+            # that FailureReason stays.
             reason = str(error)
             enter(self._cloud, self._resource, "InService", FailureReason=reason, PendingDeploymentSummary=None)
             return
@@ -78,7 +78,7 @@ class Deployment:
     def scale(self, config: Config) -> None:
         """Give variants other weights and numbers of instances. If the new instances do not get ready, the old values stay."""
         found = serving(self._resource.arn)
-        assert found, "only an endpoint in service is scaled"
+        assert found, "only an endpoint in service can be scaled"
         try:
             for entry in config["ProductionVariants"]:
                 variant = found.fleet.variants[entry["VariantName"]]
@@ -106,7 +106,7 @@ class Deployment:
         enter(self._cloud, self._resource, "InService", **in_service(config), FailureReason=None)
 
     def delete(self) -> None:
-        """Stop the endpoint's instances and forget it."""
+        """Stop the endpoint's instances and remove the endpoint."""
         found = take_out_of_service(self._resource.arn)
         if found:
             found.fleet.end()

@@ -8,7 +8,7 @@ Request = dict[str, Any]
 
 
 def deployment(request: Request) -> None:
-    """API, DeploymentConfig and TrafficRoutingConfig."""
+    """Check how an update shifts the traffic (API, DeploymentConfig and TrafficRoutingConfig)."""
     config = request.get("DeploymentConfig") or {}
     if config.get("RollingUpdatePolicy"):
         raise not_emulated("a DeploymentConfig with RollingUpdatePolicy")
@@ -26,7 +26,7 @@ def deployment(request: Request) -> None:
 
 
 def retained(request: Request) -> None:
-    """API, UpdateEndpoint: only retained properties can be excluded."""
+    """Check the members that retain or exclude properties of the old configuration (API, UpdateEndpoint)."""
     if request.get("ExcludeRetainedVariantProperties") and not request.get("RetainAllVariantProperties"):
         raise invalid("ExcludeRetainedVariantProperties can be set only when RetainAllVariantProperties is true")
     if request.get("RetainDeploymentConfig") and request.get("DeploymentConfig"):
@@ -34,7 +34,7 @@ def retained(request: Request) -> None:
 
 
 def desired(request: Request) -> None:
-    """API, UpdateEndpointWeightsAndCapacities: one entry for each variant, with at least one change."""
+    """Check that a request has only one entry for each variant (API, UpdateEndpointWeightsAndCapacities)."""
     names = [entry["VariantName"] for entry in request["DesiredWeightsAndCapacities"]]
     for entry in request["DesiredWeightsAndCapacities"]:
         if names.count(entry["VariantName"]) > 1:

@@ -16,8 +16,8 @@ from local_test.sagemaker.endpoints.multi_model import Models
 from local_test.sagemaker.logs import ENDPOINTS
 from local_test.sagemaker.machine import Container, Mount
 
-STARTUP = 8 * 60  # seconds until /ping must have answered (C 3.1)
-SERVERLESS_STARTUP = 3 * 60  # the same for a serverless variant (C 3.5)
+STARTUP = 8 * 60  # seconds within which the container must answer /ping (C 3.1)
+SERVERLESS_STARTUP = 3 * 60  # seconds within which a serverless variant must answer /ping (C 3.5)
 PORT = 8080
 MODEL, MODELS = PurePosixPath("/opt/ml/model"), PurePosixPath("/opt/ml/models")
 STEP = 0.05
@@ -50,7 +50,7 @@ class Variant:
 
     @property
     def several(self) -> bool:
-        """Return whether the variant hosts several models, so that each invocation names one."""
+        """Return whether the variant hosts several models. Each invocation then names a model."""
         return self._data.several
 
     def prepare(self) -> None:
@@ -81,7 +81,7 @@ class Variant:
                 models.remove()
 
     def take(self) -> Instance | None:
-        """Return an instance for an invocation, or None if none is ready. The caller releases it afterwards."""
+        """Return a ready instance for an invocation, or None if no instance is ready. The caller releases the instance afterwards."""
         ready = [instance for instance in self.instances if instance.ready]
         if (self._config.get("RoutingConfig") or {}).get("RoutingStrategy") == "LEAST_OUTSTANDING_REQUESTS":
             ready.sort(key=lambda instance: instance.outstanding)
@@ -95,7 +95,7 @@ class Variant:
         variables = dict(container.get("Environment") or {})
         folder, target = self._folder / "model", MODEL
         if self.several:
-            variables |= {"SAGEMAKER_MULTI_MODEL": "true"}  # C 3.4
+            variables |= {"SAGEMAKER_MULTI_MODEL": "true"}  # the container then hosts several models (C 3.4)
             folder, target = self._folder / identity, MODELS
             folder.mkdir(parents=True)
         instance = Instance(
@@ -162,9 +162,7 @@ class Fleet:
             time.sleep(STEP)
 
     def choose(self, target: str | None) -> Variant | None:
-        """Return the variant for the next invocation: the variant of this name, or one chosen by the weights; None if no
-        variant has the name.
-        """
+        """Return the variant with this name, or None if there is no such variant. Without a name, choose one by the weights."""
         if target is not None:
             return self.variants.get(target)
         variants = list(self.variants.values())

@@ -1,4 +1,4 @@
-"""One instance of a variant: starts its container, asks it for /ping, and starts it again when it ends."""
+"""One instance of a variant: starts its container, sends /ping to it, and restarts it when it ends."""
 
 import threading
 import time
@@ -15,11 +15,11 @@ from local_test.sagemaker.machine import Container, Running
 
 PING = 2.0  # seconds for an answer to /ping (C 3.1)
 GRACE = 30  # seconds between SIGTERM and SIGKILL (C 3.1)
-HURRY = 5  # the same when the emulator ends
-STARTS = 3  # how many times a container may end before its first /ping; AWS restarts it until the time is over
+HURRY = 5  # seconds between SIGTERM and SIGKILL when the emulator ends
+STARTS = 3  # how often a container is started if it ends before its first answer to /ping; AWS restarts it until its time is over
 BETWEEN_PINGS = 5.0  # seconds between two checks of a container that serves
-DRAIN = 60  # seconds that a leaving instance has to finish its invocations (C 3.1: an answer takes no longer)
-ENDING = 1.0  # seconds between a container's last answer and its end
+DRAIN = 60  # seconds that a leaving instance has to finish its invocations (C 3.1: the limit for an answer)
+ENDING = 1.0  # seconds within which a container that closes connections is expected to end
 STEP = 0.05
 LONGEST_PAUSE = 30.0  # seconds before a container that ends repeatedly is started again
 
@@ -34,8 +34,8 @@ class Instance:
 
     def __init__(self, cloud: Cloud, endpoint: str, container: Container, stream: Stream, startup: float) -> None:
         self.ready = False  # whether the last /ping was answered with 200
-        self.failure = ""  # the reason why it never got ready
-        self.outstanding = 0  # invocations that it works on
+        self.failure = ""  # the reason why the container never became ready
+        self.outstanding = 0  # the number of invocations that it is answering
         self.starts = 0
         self.name = container.name
         self.on_start: Callable[[], None] = lambda: None  # a function that is called before each start of the container
@@ -45,7 +45,7 @@ class Instance:
         self._stream = stream
         self._startup = startup
         self._leaving = threading.Event()
-        self._until = 0.0  # the latest time at which it leaves
+        self._until = 0.0  # the time at which a leaving instance ends, although it may still be answering
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._running: Running | None = None
@@ -66,7 +66,7 @@ class Instance:
             self.outstanding -= 1
 
     def end(self) -> None:
-        """Let the container end when it has answered its present invocations; `wait` waits for that."""
+        """Let the container end when it has answered its present invocations; `wait` returns when the container has ended."""
         with self._lock:
             self._until = time.monotonic() + DRAIN
             self._leaving.set()
@@ -75,7 +75,7 @@ class Instance:
         self._ended.wait()
 
     def path(self, path: PurePosixPath) -> str:
-        """Return the path by which the program knows a path of its container; raises Gone."""
+        """Return the path under which the program sees a path of its container; raises Gone."""
         running = self._running
         if running is None:
             raise Gone("the container does not run")

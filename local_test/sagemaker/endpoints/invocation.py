@@ -1,4 +1,4 @@
-"""One invocation: from its headers to the container's answer."""
+"""Handles an invocation, from its headers to the container's answer."""
 
 import time
 from collections.abc import Iterator
@@ -56,17 +56,19 @@ MISSING = ("Enable-Explanations", "Target-Container-Hostname", "Inference-Compon
 class Invocation:
     """A client's request to an endpoint, after it was checked."""
 
-    headers: dict[str, str]  # for the container
+    headers: dict[str, str]  # the headers that the container gets
     body: Body
     variant: str | None = None
     model: str | None = None  # the model of a multi-model endpoint
 
 
 def check(request: Request, operation: OperationModel) -> None:
-    """Raise RuntimeFailure unless the headers fit the API model of an operation, and name nothing that is not emulated."""
+    """Raise RuntimeFailure unless the headers fit the API model of an operation, and the emulator supports them."""
     for name in MISSING:
         if PREFIX + name in request.headers:
-            raise RuntimeFailure("NotEmulated", f"{PREFIX}{name} is not emulated; docs/emulator.md lists what is", 400)
+            raise RuntimeFailure(
+                "NotEmulated", f"{PREFIX}{name} is not emulated; docs/emulator.md lists what the emulator does", 400
+            )
     found = []
     for name, shape in operation.input_shape.members.items():
         text = (

@@ -69,7 +69,7 @@ def bring(source: Source, storage: Storage, folder: Path) -> None:
     if source.packed:
         unpack(found.path, folder)
     else:
-        # API, S3ModelDataSource: the last part of the key is the file's name.
+        # The last part of the key is the file's name (API, S3ModelDataSource).
         shutil.copyfile(found.path, folder / found.key.rpartition("/")[2])
 
 

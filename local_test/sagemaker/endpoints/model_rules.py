@@ -28,7 +28,7 @@ def container(request: Request) -> dict[str, Any]:
 
 
 def image(request: Request) -> None:
-    """API, ContainerDefinition: a container names an image, or a model package that names the image."""
+    """Check that a container names either an image, or a model package that names the image (API, ContainerDefinition)."""
     entry = container(request)
     if bool(entry.get("Image")) == bool(entry.get("ModelPackageName")):
         raise invalid("a container needs either Image or ModelPackageName")
@@ -37,7 +37,7 @@ def image(request: Request) -> None:
 
 
 def environment(request: Request) -> None:
-    """API, ContainerDefinition.Environment: the limits count bytes."""
+    """Check the size of Environment, whose limits are in bytes (API, ContainerDefinition.Environment)."""
     variables: Mapping[str, str] = container(request).get("Environment") or {}
     sizes = {key: (len(key.encode()), len(value.encode())) for key, value in variables.items()}
     for key, size in sizes.items():

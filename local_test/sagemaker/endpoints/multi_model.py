@@ -52,7 +52,10 @@ class Models:
         instance.on_start = self._forget
 
     def load(self, target: str) -> bool:
-        """Load a model unless it is already loaded, and return whether it was. Raises NoModelData, NotReady, Refused, Gone and TimedOut."""
+        """Load a model unless it is loaded, and return True if it was already loaded.
+
+        Raises NoModelData, NotReady, Refused, Gone and TimedOut.
+        """
         with self._lock:
             busy = self._busy.setdefault(target, threading.Lock())
         if not busy.acquire(timeout=MODEL_WAIT):
@@ -112,7 +115,7 @@ class Models:
             return
 
     def _forget(self) -> None:
-        """Forget all models, because a container that has just started has loaded none."""
+        """Forget all models, because a container that has just started has not loaded any."""
         self._used.clear()
 
 

@@ -17,7 +17,7 @@ def missing(cloud: Cloud, kind: str, name: str) -> str:
 
 
 def find(cloud: Cloud, kind: str, name: str) -> Resource:
-    """Return a resource; raises ApiError when there is none."""
+    """Return a resource; raises ApiError if it does not exist."""
     return cloud.store.get(kind, name, missing(cloud, kind, name))
 
 

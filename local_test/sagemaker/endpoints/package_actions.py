@@ -1,4 +1,4 @@
-"""DeleteModelPackage and DeleteModelPackageGroup, which moto does not have; it answers the other actions of model packages."""
+"""DeleteModelPackage and DeleteModelPackageGroup, which moto does not have. moto answers the other actions of model packages."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class Numbered(dict[str, Any]):
 
     def __init__(self, packages: dict[str, Any]) -> None:
         super().__init__(packages)
-        self.last: dict[str, int] = {}  # the last number of each group
+        self.last: dict[str, int] = {}  # the last version number of each group
         for package in packages.values():
             if group := package.model_package_group_name:
                 self.last[group] = max(self.last.get(group, 0), package.model_package_version)

@@ -13,7 +13,7 @@ TAKEN = ("Image", "ModelDataUrl", "ModelDataSource")
 
 
 def resolve(container: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
-    """Return a container with the members that its model package adds; raises ApiError if there is no such package."""
+    """Return a container with the members that its model package adds; raises ApiError if the package does not exist."""
     name = container.get("ModelPackageName")
     if not name:
         return container
@@ -22,7 +22,7 @@ def resolve(container: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     except ValidationError:
         raise invalid(f"Could not find model package {name}") from None
     if package.model_approval_status in ("PendingManualApproval", "Rejected"):
-        # Guide, model-registry-deploy: only an approved version is deployed.
+        # Only an approved version can be deployed (guide, model-registry-deploy).
         raise invalid(
             f"the model package {name} is {package.model_approval_status}; approve it with UpdateModelPackage"
         )

@@ -16,10 +16,10 @@ from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.routes import route
 from local_test.sagemaker.storage import S3Uri
 
-SECONDS = 60.0  # seconds for an answer (C 3.1)
+SECONDS = 60.0  # seconds within which a container must answer (C 3.1)
 LARGEST = 25 << 20  # the most bytes of a body (C 3.2)
-LARGEST_SERVERLESS = 4 << 20  # the same for a serverless endpoint (C 3.5)
-LARGEST_INLINE = 128_000  # the same for InvokeEndpointAsync (C 3.5)
+LARGEST_SERVERLESS = 4 << 20  # the most bytes of a body for a serverless endpoint (C 3.5)
+LARGEST_INLINE = 128_000  # the most bytes of a body of InvokeEndpointAsync (C 3.5)
 # The container's headers that reach the client (API of the runtime, InvokeEndpointOutput).
 ANSWERED = (
     "content-type",
@@ -69,7 +69,7 @@ def invoke_asynchronously(request: Request, cloud: Cloud, name: str) -> Response
 
 @route("POST", r"/endpoints/(?P<name>[^/]+)/invocations-response-stream")
 def invoke_with_stream(request: Request, cloud: Cloud, name: str) -> Response:
-    message = "InvokeEndpointWithResponseStream is not emulated; docs/emulator.md lists what is"
+    message = "InvokeEndpointWithResponseStream is not emulated; docs/emulator.md lists what the emulator does"
     return RuntimeFailure("NotEmulated", message, 400).response()
 
 
@@ -96,7 +96,7 @@ def _address(location: str) -> S3Uri:
 
 
 def _body(request: Request, limit: int) -> bytes:
-    """Return the body; raises RuntimeFailure for a body that is too large, after reading and dropping all of it."""
+    """Return the body; raises RuntimeFailure if it is too large, after reading it to its end."""
     if request.content_length is None or request.content_length <= limit:
         body = request.stream.read(limit + 1)
         if len(body) <= limit:

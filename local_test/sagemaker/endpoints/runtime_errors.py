@@ -11,7 +11,7 @@ from local_test.sagemaker.endpoints.client import Answer
 from local_test.sagemaker.logs import ENDPOINTS
 from local_test.sagemaker.settings import ACCOUNT
 
-LONGEST = 2048  # characters of a message (API of the runtime, Message)
+LONGEST = 2048  # the most characters of a message (API of the runtime, Message)
 
 
 @dataclass
@@ -80,7 +80,7 @@ def model_error(region: str, endpoint: str, answer: Answer) -> RuntimeFailure:
     return RuntimeFailure(code="ModelError", message=message, status=424, members=members)
 
 
-# Texts for invocations that no container answered, from reports of users; their status is 0.
+# The answers when no container has answered. Their status is 0, and their texts come from reports of users.
 LATE = Answer(
     0,
     body=b"Your invocation timed out while waiting for a response from container primary. Review the latency metrics for each "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from local_test.sagemaker.endpoints.fleet import Fleet, Variant
 
-if TYPE_CHECKING:  # the modules of these invoke an endpoint that is in service
+if TYPE_CHECKING:  # these two modules import this one
     from local_test.sagemaker.endpoints.asynchronous import Queue
     from local_test.sagemaker.endpoints.capture import Capture
 

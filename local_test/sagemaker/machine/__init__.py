@@ -30,7 +30,7 @@ class Mount:
 class Container:
     """A container to start. A machine runs it, and knows nothing about jobs and endpoints."""
 
-    name: str  # unique on this machine
+    name: str  # a name that is unique on this machine
     image: str
     command: tuple[str, ...]  # train, serve, or ContainerArguments
     entrypoint: tuple[str, ...] | None = None  # ContainerEntrypoint, which replaces the image's entry point
@@ -38,9 +38,9 @@ class Container:
     mounts: tuple[Mount, ...] = ()
     host: str = "algo-1"
     network: str | None = None  # containers with the same network reach each other by their hosts' names
-    isolated: bool = False  # whether it can reach no other machine
-    port: int | None = None  # the port on which the program listens; None if it listens on none
-    memory: int | None = None  # the MB that it may use; None means no limit. A process never has a limit
+    isolated: bool = False  # whether the container is cut off from other machines
+    port: int | None = None  # the port on which the program listens; None if it does not listen
+    memory: int | None = None  # the memory limit in MB; None means no limit. A process never has a limit
 
     def __post_init__(self) -> None:
         words = [*self.command, *(self.entrypoint or ()), *self.environment, *self.environment.values()]
@@ -52,19 +52,19 @@ class Running(Protocol):
     """A container that was started."""
 
     def lines(self) -> Iterator[str]:
-        """Yield the lines that it writes to its standard output and standard error, until it ends."""
+        """Yield the lines that the container writes to standard output and standard error, until it ends."""
 
     def wait(self, seconds: float | None = None) -> int | None:
-        """Return its exit status, or None if it still runs after `seconds`."""
+        """Return the exit status, or None if the container still runs after `seconds`."""
 
     def stop(self, grace: float) -> None:
-        """Send SIGTERM, and SIGKILL after `grace` seconds; return when it has ended."""
+        """Send SIGTERM, and SIGKILL after `grace` seconds; return when the container has ended."""
 
     def kill(self) -> None:
-        """Send SIGKILL and return when it has ended."""
+        """Send SIGKILL and return when the container has ended."""
 
     def address(self) -> tuple[str, int]:
-        """Return the host and port on this machine at which it listens."""
+        """Return the host and port on this machine at which the container listens."""
 
     def path(self, path: PurePosixPath) -> str:
         """Return the path under which the program sees a path of its container."""

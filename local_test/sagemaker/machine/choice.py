@@ -37,5 +37,5 @@ def choose(run: str | None, settings: Settings) -> Choice:
     both: tuple[Machine, ...] = (processes, containers)
     if run == "process":
         return Choice(processes, both, "containers run as processes, as --run says")
-    why = "as --run says" if run else "which answers; --run process runs this project's programs without it"
+    why = "as --run says" if run else "which answers; --run process runs this project's programs without Docker"
     return Choice(containers, both, f"containers run in Docker {version}, {why}")

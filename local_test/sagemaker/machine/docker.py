@@ -20,7 +20,7 @@ from local_test.sagemaker.machine.engine import EngineError, docker
 from local_test.sagemaker.machine.networks import Networks
 from local_test.sagemaker.machine.ownership import give_back
 
-DATA, NAME = "byoc.emulate.data", "byoc.emulate.name"  # labels
+DATA, NAME = "byoc.emulate.data", "byoc.emulate.name"  # labels of containers and networks
 SHARED_MEMORY = "64m"  # the size of /dev/shm (python-sdk#937)
 STEP = 0.02  # seconds between two checks of a container that starts
 KILLED = 137  # exit status after SIGKILL
@@ -65,7 +65,7 @@ class DockerMachine:
     def end_leftovers(self) -> list[str]:
         ended = []
         for name in self._listed("ps", "--all", "--format", "{{.Names}}"):
-            with suppress(EngineError):  # Docker is removing it at this moment
+            with suppress(EngineError):  # Docker may be removing the container at this moment
                 found = _inspected(name)
                 if found["State"]["Running"]:
                     docker("kill", name)
@@ -87,7 +87,7 @@ class DockerMachine:
             return []
 
     def _started(self, name: str, container: Container) -> Running:
-        # docker attaches before the container starts, so no line is lost, and the engine need not keep a second copy.
+        # docker attaches before the container starts, so no line is lost, and the engine need not keep a copy of the output.
         attached = subprocess.Popen(
             ["docker", "start", "--attach", name],
             stdin=subprocess.DEVNULL,
@@ -173,7 +173,7 @@ class _Running:
         self.wait()
 
     def kill(self) -> None:
-        with suppress(EngineError):  # it has ended already
+        with suppress(EngineError):  # the container has ended already
             docker("kill", self._name)
         self.wait()
 
@@ -188,7 +188,7 @@ class _Running:
         try:
             status = int(docker("wait", self._name, timeout=None))
             state = _inspected(self._name)["State"]
-        except EngineError:  # somebody else removed it by force
+        except EngineError:  # the container was removed from outside
             return KILLED
         self._out_of_memory = bool(state["OOMKilled"])
         return status or (NOT_STARTED if state["Status"] == "created" else 0)

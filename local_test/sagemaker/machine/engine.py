@@ -15,7 +15,7 @@ class EngineError(Exception):
 def docker(*arguments: str, timeout: float | None = 120) -> str:
     """Run one docker command and return what it prints; raises EngineError."""
     try:
-        # In a new session, so that Ctrl-C in a terminal does not interrupt it half-way.
+        # The command runs in a new session, so that Ctrl-C in a terminal does not interrupt it half-way.
         done = subprocess.run(
             ["docker", *arguments],
             stdin=subprocess.DEVNULL,

@@ -46,7 +46,7 @@ class Networks:
 
 
 def _name(container: Container) -> str | None:
-    """Return the name of a container's network; None means the engine's default network, for all containers that need no other."""
+    """Return the name of a container's network; None means the engine's default network."""
     return container.network or (container.name if container.isolated else None)
 
 

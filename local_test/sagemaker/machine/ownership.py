@@ -55,6 +55,6 @@ def _holds_foreign(folder: Path) -> bool:
                         return True
                     if entry.is_dir(follow_symlinks=False):
                         found.append(Path(entry.path))
-    except OSError:  # also happens if another thread removes it meanwhile
+    except OSError:  # this also happens if another thread has just removed the file
         return True
     return False

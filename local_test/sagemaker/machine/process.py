@@ -51,7 +51,7 @@ class ProcessMachine:
         if program is None or container.entrypoint or container.command[:1] != (program,):
             # Each of our images holds one program, so the training image cannot serve; the same holds for processes.
             raise not_emulated(f"a container of {container.image} with another program than {program}, as a process,")
-        # In the system's folder for temporary files, since a socket's path has at most 107 characters.
+        # This folder is in the system's folder for temporary files, since a socket's path has at most 107 characters.
         folder = Path(tempfile.mkdtemp(prefix="byoc-"))
         base, shown = self._laid_out(container, folder)
         port = _free_port() if container.port else None
@@ -166,7 +166,7 @@ def _base(folder: Path) -> Path:
 
 
 def _translated(value: str, base: Path) -> str:
-    """Return a variable's value. If it is a path below /opt/ml, replace that folder."""
+    """Return a variable's value; in a path below /opt/ml, replace /opt/ml by `base`."""
     return (
         f"{base}{value.removeprefix(str(OPT_ML))}" if value == str(OPT_ML) or value.startswith(f"{OPT_ML}/") else value
     )

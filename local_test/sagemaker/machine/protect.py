@@ -22,7 +22,7 @@ def shown_read_only(pairs: Sequence[tuple[Path, Path]], command: Sequence[str]) 
 
 @functools.cache
 def able() -> bool:
-    """Return whether such mounts work here; they do not in a container, or if user namespaces are switched off."""
+    """Return whether read-only bind mounts work here. They do not work in a container, or if user namespaces are switched off."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "source", Path(folder) / "target"
         source.mkdir()

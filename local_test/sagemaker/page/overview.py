@@ -31,12 +31,12 @@ class Entry:
     phase: str
     created: str
     ended: str
-    metrics: dict[str, float | str]  # JSON has no infinite numbers
+    metrics: dict[str, float | str]  # text for numbers that JSON does not have, such as infinity
     details: dict[str, str]
     failure_reason: str
     tags: dict[str, str]
     stoppable: bool
-    faults: tuple[str, ...]  # the faults that can strike it now
+    faults: tuple[str, ...]  # the faults that can strike this job or endpoint now
     training_jobs: tuple[str, ...]  # the training jobs of a tuning job
 
 
@@ -83,7 +83,7 @@ def log(cloud: Cloud, kind: str, name: str, lines: int) -> list[Tail]:
 
 
 def moment(seconds: float | None) -> str:
-    """Return a time in UTC as text; empty if there is none."""
+    """Return a time in UTC as text; empty for None."""
     return "" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -133,7 +133,7 @@ def _faults(kind: str, status: str, answer: dict[str, Any]) -> tuple[str, ...]:
     return ("kill-container",) if kind == ENDPOINT and status == "InService" else ()
 
 
-# Characters that a terminal would take for a command; tabs stay.
+# Control characters, with which a log could command a terminal; tabs are not among them.
 CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 

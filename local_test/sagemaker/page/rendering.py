@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
 )
-# No script runs, no other page shows this one in a frame, and its forms lead nowhere else.
+# The page runs no script, cannot be shown in a frame, and its forms go only to this server.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Content-Security-Policy": POLICY}
 

@@ -18,9 +18,9 @@ from local_test.sagemaker.routes import route
 from local_test.sagemaker.s3 import listing
 from local_test.sagemaker.settings import REGION
 
-REFRESH = 5  # seconds; ?refresh=0 switches it off
-LINES = 200  # the lines of a log that are shown
-PAGE = 200  # objects
+REFRESH = 5  # seconds between two loads of the page; ?refresh=0 switches this off
+LINES = 200  # the most lines of a log that are shown
+PAGE = 200  # the most objects on a page
 # The parameters that links keep if they differ from these defaults.
 PARAMETERS = {"region": REGION, "refresh": str(REFRESH)}
 
@@ -93,7 +93,7 @@ def stop(request: Request, cloud: Cloud) -> Response:
     try:
         kind = JOBS.get(request.form.get("kind", ""))
         if kind is None:
-            raise invalid(f"kind is '{request.form.get('kind', '')}'; it names a kind of jobs, as training-job")
+            raise invalid(f"kind is '{request.form.get('kind', '')}'; write a kind of job, such as training-job")
         ACTIONS[kind.stop].function({kind.name: request.form.get("name", "")}, cloud)
     except ApiError as error:
         return plain(f"{error.message}\n", error.status)
@@ -127,7 +127,7 @@ def _kept(request: Request) -> dict[str, str]:
 
 
 def _query(request: Request) -> str:
-    """Return the parameters that the page's links and forms keep."""
+    """Return the query string that the page's links and forms keep."""
     kept = urlencode(_kept(request))
     return f"?{kept}" if kept else ""
 

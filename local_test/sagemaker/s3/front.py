@@ -41,13 +41,13 @@ class S3Front:
         self._moto = moto
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        keys.forget()  # what an earlier request of this thread may have left
+        keys.forget()  # an earlier request of this thread may have left objects
         try:
             return self._answer(environ, start_response)
         except ApiError as error:
             return _xml(_error(error.code, error.message), error.status)(environ, start_response)
         except (OSError, sqlite3.Error) as error:
-            # The disk is full, for instance; clients try again after this code.
+            # For instance, the disk is full. Clients try again after InternalError.
             reason = getattr(error, "strerror", None) or error
             text = _error("InternalError", f"the data folder cannot be used: {reason}")
             return _xml(text, 500)(environ, start_response)
@@ -57,7 +57,7 @@ class S3Front:
                 "The XML you provided was not well-formed or did not validate against our published schema",
             )
             return _xml(text, 400)(environ, start_response)
-        except Exception as error:  # an error in moto, for a request that no client of AWS makes
+        except Exception as error:  # an error in moto; clients of AWS make no such request
             traceback.print_exc()
             return _xml(_error("InternalError", f"{type(error).__name__}: {error}"), 500)(environ, start_response)
 
@@ -70,7 +70,9 @@ class S3Front:
         try:
             request_rules.check(request, bucket, key)
         except ApiError:
-            while request.stream.read(BLOCK):  # a client that is still sending would not read the answer
+            while request.stream.read(
+                BLOCK
+            ):  # read all of it: a client that is still sending would not read the answer
                 pass
             raise
         if uploads.brings_bytes(environ, key, set(request.args)):
@@ -110,7 +112,7 @@ class S3Front:
 
 
 def _bucket(request: Request) -> str:
-    """Return the bucket that a request names in its host or in its path; empty if it names none."""
+    """Return the bucket that a request names in its host or in its path; empty if it does not name a bucket."""
     host = BUCKET_HOST.fullmatch(request.headers.get("Host", ""))
     return (host["bucket"] or host["old"]) if host else request.path.strip("/").partition("/")[0]
 

@@ -30,7 +30,7 @@ class Row:
     size: int
     etag: str
     modified: float
-    file: str  # relative to the folder of the objects
+    file: str  # the path, relative to the folder of the objects
     marker: bool = False
     more: dict[str, Any] = field(default_factory=dict)  # metadata and other values, as JSON
 
@@ -50,7 +50,7 @@ class Index:
         self._lock = threading.RLock()
         self._tables = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._tables.execute("PRAGMA journal_mode=WAL")
-        # A crash of the machine may lose the last objects; a killed emulator loses none.
+        # A crash of the machine may lose the last objects. If the emulator is killed, no object is lost.
         self._tables.execute("PRAGMA synchronous=OFF")
         self._tables.executescript(TABLES)
 

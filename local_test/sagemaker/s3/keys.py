@@ -28,7 +28,7 @@ class Touched(threading.local):
 
     def __init__(self) -> None:
         # Objects by bucket, key and version. After a change moto reads the object again, and must get the same Python object.
-        # Otherwise the unchanged one might be written last.
+        # Otherwise an unchanged object might be written last.
         self.keys: dict[tuple[str, str, str], FileKey] = {}
 
     def add(self, bucket: str, key: FileKey) -> None:
@@ -102,7 +102,7 @@ class Keys:
                 size=upload.size,
                 etag=upload.md5,
                 modified=time.time(),
-                file=str(path)[len(str(FileKey.folder)) + 1 :],  # a third of the time of relative_to
+                file=str(path)[len(str(FileKey.folder)) + 1 :],  # takes a third of the time that Path.relative_to takes
                 more=more,
             )
             self._index.set_versions(self._bucket, name, [row])

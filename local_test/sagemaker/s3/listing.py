@@ -10,9 +10,9 @@ from xml.sax.saxutils import escape
 from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.s3.index import Index, Row
 
-MOST = 1000  # keys of a page (API reference, ListObjectsV2)
-LAST = "\U0010ffff"  # comes after every character of a key in the order
-# Parameters that we answer in a listing; moto answers requests with others, as ?versions.
+MOST = 1000  # the most keys of a page (API reference, ListObjectsV2)
+LAST = "\U0010ffff"  # sorts after every character of a key
+# Parameters that we answer in a listing; moto answers requests with other parameters, such as ?versions.
 KNOWN = {
     "list-type",
     "prefix",

@@ -37,7 +37,7 @@ KEPT = (
     "lock_until",
 )
 DEFAULTS = {"_storage_class": "STANDARD", "_is_versioned": False}
-UNVERSIONED = "null"  # the version of an object in a bucket without versions
+UNVERSIONED = "null"  # the version id of an object in a bucket without versions
 PLAIN = {"content-type": "binary/octet-stream"}
 
 
@@ -110,7 +110,7 @@ class FileKey(FakeKey):  # type: ignore[misc]  # moto has no types here
         self.disposed = True
 
     def move(self, path: Path) -> None:
-        """Move the file, unless a folder is in the way; a file that lies there is replaced."""
+        """Move the file to `path`, and replace a file that is there. The file keeps its path if `path` is a folder."""
         self.path = moved(self.path, path)
 
     def row(self) -> Row:
@@ -158,7 +158,7 @@ def marker_row(marker: Any) -> Row:
 
 
 def _naive(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # without a time zone, like moto's own times
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)  # no time zone, because moto's own times have none
 
 
 class FileMultipart(FakeMultipart):  # type: ignore[misc]
@@ -224,12 +224,12 @@ def other(folder: Path) -> Path:
 def moved(path: Path, target: Path) -> Path:
     """Move a file to `target` and return its new path. An existing file there is replaced.
 
-    The file stays where it is, and its old path is returned, if `target` is a folder or lies below a file.
+    If `target` is a folder, or one of its parents is a file, the file stays where it is, and its old path is returned.
     """
     try:
         try:
             path.replace(target)
-        except FileNotFoundError:  # the first object of its folder
+        except FileNotFoundError:  # the target's folder does not exist yet
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):

@@ -1,6 +1,6 @@
-"""Answers PutObject as uploads of many files send it: through moto it would take four times as long.
+"""Answers simple PutObject requests, which uploads of many files send. moto would take four times as long.
 
-moto answers a request with anything more, as tags, conditions or encryption, and every request to a bucket with rules of its own.
+moto answers requests with more than that, such as tags, conditions or encryption, and all requests to a bucket with rules.
 """
 
 import uuid
@@ -12,7 +12,7 @@ from werkzeug.wrappers import Request
 from local_test.sagemaker.s3.objects import INCOMING, PLAIN, UNVERSIONED
 from local_test.sagemaker.settings import ACCOUNT
 
-# Headers of S3 that change only checksums, and headers that change nothing, as the client's name.
+# Headers of S3 that change only checksums, and headers that change nothing, such as the client's name.
 KNOWN = {
     "x-amz-content-sha256",
     "x-amz-date",
@@ -27,9 +27,9 @@ CONDITIONS = {"if-match", "if-none-match", "content-encoding"}
 
 
 def put(request: Request, bucket: str, key: str) -> dict[str, str] | None:
-    """Make the object of a request whose body was taken (uploads.take), and return the headers of the answer, which has no body.
+    """Make the object of a request whose body uploads.take has written to a file.
 
-    Returns None for a request of moto's.
+    Returns the headers of the answer, which has no body. Returns None if moto has to answer the request.
     """
     headers = {name.lower(): value for name, value in request.headers}
     held = s3_backends[ACCOUNT]["aws"].buckets.get(bucket)
@@ -49,7 +49,7 @@ def put(request: Request, bucket: str, key: str) -> dict[str, str] | None:
 
 
 def _plain_request(request: Request, headers: dict[str, str], key: str) -> bool:
-    """Return whether a request puts an object of an ordinary name, and says nothing about it but its type and checksum."""
+    """Return whether a request puts an object with an ordinary name, and gives no more than its type and checksum."""
     special = {name for name in headers if name.startswith("x-amz-") and not name.startswith(CHECKSUM)} - KNOWN
     if special or CONDITIONS & headers.keys() or "authorization" not in headers or not set(request.args) <= {"x-id"}:
         return False
@@ -57,7 +57,7 @@ def _plain_request(request: Request, headers: dict[str, str], key: str) -> bool:
 
 
 def _plain_bucket(held: FakeBucket) -> bool:
-    """Return whether a bucket has no rules that a new object may break or set off."""
+    """Return whether a bucket has no rule that affects a new object."""
     rules = (
         held.policy,
         held.encryption,
@@ -69,7 +69,7 @@ def _plain_bucket(held: FakeBucket) -> bool:
 
 
 def _kept(headers: dict[str, str], algorithm: str, value: str | None) -> dict[str, Any]:
-    """Return what the index keeps of a new object besides its bytes, by the names of moto's attributes."""
+    """Return the values that the index keeps for a new object besides its bytes, by the names of moto's attributes."""
     metadata = PLAIN | {name: headers[name] for name in DESCRIBING if name in headers}
     more: dict[str, Any] = {} if metadata == PLAIN else {"metadata": metadata}
     if value:

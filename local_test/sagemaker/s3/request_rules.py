@@ -12,8 +12,8 @@ from local_test.sagemaker.settings import ACCOUNT
 
 # S3's user guide, bucket naming rules: no two periods in a row, no IP address, no prefix xn--.
 BUCKET = re.compile(r"(?!xn--|.*\.\.|\d+\.\d+\.\d+\.\d+$)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
-LONGEST_KEY = 1024  # bytes
-LAST_PART = 10_000  # S3's limits of multipart uploads
+LONGEST_KEY = 1024  # the most bytes of a key
+LAST_PART = 10_000  # the largest part number (S3's limits of multipart uploads)
 
 
 def check(request: Request, bucket: str, key: str) -> None:
@@ -23,13 +23,19 @@ def check(request: Request, bucket: str, key: str) -> None:
     if len(key.encode("utf-8", "surrogateescape")) > LONGEST_KEY:
         raise ApiError("KeyTooLongError", "Your key is too long")
     if "\n" in key:
-        raise ApiError("NotImplemented", "a key with a line break is not emulated; docs/emulator.md lists what is", 501)
+        raise ApiError(
+            "NotImplemented",
+            "a key with a line break is not emulated; docs/emulator.md lists what the emulator does",
+            501,
+        )
     if key and request.method in ("PUT", "POST") and "uploadId" in request.args:
         _check_upload(request, bucket)
     if request.method == "PUT" and "versioning" in request.args and b"Suspended" in _raw(request) and _versions(bucket):
-        # moto would drop all versions of an object with the next upload.
+        # If versioning is suspended, moto drops all versions of an object at its next upload.
         raise ApiError(
-            "NotImplemented", "the end of a bucket's versioning is not emulated; docs/emulator.md lists what is", 501
+            "NotImplemented",
+            "the end of a bucket's versioning is not emulated; docs/emulator.md lists what the emulator does",
+            501,
         )
     source = request.headers.get("x-amz-copy-source")
     if source is not None and "/" not in unquote(source).lstrip("/"):

@@ -16,7 +16,7 @@ from local_test.sagemaker.errors import ApiError
 from local_test.sagemaker.s3.files import BLOCK, need_room
 from local_test.sagemaker.s3.objects import INCOMING, FileKey, Upload, encoded, other
 
-# Parameters of a PUT with an object's bytes; a PUT with others, as ?tagging, has something else in its body.
+# Parameters of a PUT whose body is an object's bytes. A PUT with other parameters, such as ?tagging, has another body.
 BYTES = {"partNumber", "uploadId", "x-id"}
 SIGNATURE = re.compile(r"(X-Amz-|AWSAccessKeyId|Signature|Expires)")
 HASHES = ("SHA1", "SHA256")
@@ -141,7 +141,7 @@ class Sums:
 
     @property
     def crc32(self) -> str:
-        """Return the CRC32 as clients write it; empty when the request has none."""
+        """Return the CRC32 as clients write it; empty if the request does not have it."""
         return encoded(self._crc32) if self._with_crc32 else ""
 
     def add(self, block: bytes) -> None:

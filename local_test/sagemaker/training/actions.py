@@ -87,7 +87,7 @@ def _echoed(request: dict[str, Any]) -> dict[str, Any]:
     """Return the request as Describe answers it: with AWS's defaults, and without the members that AWS does not return."""
     echoed = filled({key: value for key, value in request.items() if value is not None and key != "Tags"})
     if not echoed.get("HyperParameters"):
-        # Absent and not empty, because clients distinguish the two (python-sdk#657).
+        # AWS leaves out empty HyperParameters, and clients distinguish absent from empty (python-sdk#657).
         echoed.pop("HyperParameters", None)
     echoed["OutputDataConfig"] = {"KmsKeyId": "", "CompressionType": "GZIP", **echoed["OutputDataConfig"]}
     echoed["StoppingCondition"] = {"MaxRuntimeInSeconds": DAY, **(echoed.get("StoppingCondition") or {})}

@@ -58,7 +58,7 @@ class Attempt:
             pipe.start()
 
     def ended(self, seconds: float) -> bool:
-        """Wait at most `seconds`, and return whether all containers have ended, or one has failed, so that the job fails."""
+        """Wait at most `seconds`. Return whether all containers have ended, or one container has failed, which fails the job."""
         statuses = [running.wait(seconds if number == 0 else 0) for number, running in enumerate(self._running)]
         return None not in statuses or any(statuses)
 

@@ -68,7 +68,7 @@ def _check_mode(channel: Channel, mode: str) -> None:
     if mode == "FastFile" and kind != "S3Prefix":
         raise invalid(f"the channel {name} has S3DataType {kind}; the input mode FastFile takes S3Prefix alone (C 1.4)")
     if mode != "Pipe":
-        # API, Channel: leave these unset or None in File mode; S3DataSource: augmented manifests only in Pipe mode.
+        # Only Pipe mode may set these members (API, Channel), or have augmented manifests (API, S3DataSource).
         for member in ("CompressionType", "RecordWrapperType"):
             if channel.get(member, "None") != "None":
                 raise invalid(

@@ -49,7 +49,7 @@ def _listed(channel: Channel, where: S3Uri, storage: Storage) -> list[Input]:
         return [Input(manifest, manifest.key)] if manifest else []
     objects = [
         entry for entry in storage.objects(where) if not entry.key.endswith("/")
-    ]  # the console's markers of folders
+    ]  # leave out the objects that AWS's console makes to mark folders
     return [Input(entry, relative(entry.key, where.key)) for entry in objects]
 
 

@@ -70,7 +70,7 @@ class TrainingJob:
                 cut = self._attempt(attempt)
                 if cut not in (INTERRUPTED, BROKEN):
                     return self._finish(attempt, attempt.statuses(), cut)
-                attempt.statuses()  # its checkpoints are in S3 now
+                attempt.statuses()  # this call brings the checkpoints into S3
             finally:
                 attempt.remove()
             if cut == INTERRUPTED:
@@ -79,7 +79,7 @@ class TrainingJob:
                 self.retries -= 1
             else:
                 raise Failed(jobs.INTERNAL)
-            self._enter("Starting")  # the status of a job that is tried again, too (API, RetryStrategy)
+            self._enter("Starting")  # a job that is tried again also gets this status (API, RetryStrategy)
 
     def _find_capacity(self) -> None:
         """Wait while there are no instances; raises Failed if the job does not wait for them."""
@@ -95,7 +95,7 @@ class TrainingJob:
             time.sleep(STEP)
 
     def _attempt(self, attempt: Attempt) -> str:
-        """Run one attempt, and return why it was cut off; empty when its program has ended by itself."""
+        """Run one attempt. Return the reason why it was cut off; empty if its program has ended by itself."""
         if self._struck("image-missing"):
             raise jobs.image_missing(self.request["AlgorithmSpecification"]["TrainingImage"])
         began = self.resource.state.get("TrainingStartTime") or time.time()
@@ -113,7 +113,7 @@ class TrainingJob:
         return cut
 
     def _cut(self, started: float) -> str:
-        """Return why a running attempt is to end now; empty when it goes on."""
+        """Return the reason why a running attempt has to end now; empty if it goes on."""
         if self.cloud.background.ending.is_set():
             raise Failed("InternalServerError: the emulator was stopped while the job ran")
         now = time.monotonic()
@@ -128,9 +128,7 @@ class TrainingJob:
         return BROKEN if self._struck("internal-error") else ""
 
     def _struck(self, kind: str) -> Fault | None:
-        """Return a fault that was ordered for this job or for its tuning job, since nobody knows the names of a tuning job's
-        jobs beforehand.
-        """
+        """Return a fault that was ordered for this job or for its tuning job, because the tuning job names its jobs itself."""
         tuning = self.resource.state.get("TuningJobArn", "").rpartition("/")[2]
         return self.cloud.faults.take(kind, self.resource.name, *([tuning] if tuning else []))
 
@@ -161,13 +159,11 @@ class TrainingJob:
         return stopping(self.resource) or self.cloud.background.ending.is_set()
 
     def _not_to_start(self) -> bool:
-        """Return whether a job must leave the queue without a place; a spot job waits only for a limited time (API,
-        MaxWaitTimeInSeconds).
-        """
+        """Return whether a job must stop waiting for a place. A spot job waits only for a limited time (API, MaxWaitTimeInSeconds)."""
         return self._given_up() or time.monotonic() > self.wait_until
 
     def _not_started(self) -> Exception:
-        """Return why a job without a place ends."""
+        """Return the reason why a job that still waits for a place ends."""
         if stopping(self.resource):
             return Cut(STOPPED)
         return Failed(jobs.ENDED_BEFORE) if self.cloud.background.ending.is_set() else Cut(WAIT)

@@ -59,7 +59,7 @@ class HostFolder:
 
     @property
     def failure(self) -> str:
-        """Return the program's text about its failure; empty if it left none."""
+        """Return the program's failure text; empty if the program wrote none."""
         path = self.output / "failure"
         try:
             return path.read_text(errors="replace") if stays_within(path, self.output) else ""

@@ -50,7 +50,7 @@ class Pipe:
         epoch = 0
         path = self._folder / f"{self._channel['ChannelName']}_0"
         while (number := self._reader(path)) is not None:
-            following = self._make(epoch + 1)  # the program may open it at once
+            following = self._make(epoch + 1)  # the program may open the pipe at once
             try:
                 with os.fdopen(number, "wb", buffering=BLOCK) as pipe:
                     for block in self._epoch(epoch):
@@ -60,7 +60,7 @@ class Pipe:
             epoch, path = epoch + 1, following
 
     def _reader(self, path: Path) -> int | None:
-        """Wait until the program opens the pipe and return our end, or None when the job has ended."""
+        """Wait until the program opens the pipe and return our end of it, or None if the job has ended."""
         while not self._ended.is_set():
             try:
                 number = os.open(path, os.O_WRONLY | os.O_NONBLOCK)

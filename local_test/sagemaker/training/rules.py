@@ -12,7 +12,7 @@ MISSING = ("ServerlessJobConfig", "SessionChainingConfig", "MlflowConfig", "Mode
 
 
 def emulated(request: Request) -> None:
-    """Refuse by name what the emulator does not have."""
+    """Refuse members that the emulator does not support, and name them."""
     for member in MISSING:
         if request.get(member):
             raise not_emulated(f"CreateTrainingJob with {member}")
@@ -38,7 +38,7 @@ def complete(request: Request) -> None:
 
 
 def spot(request: Request) -> None:
-    """API, StoppingCondition: MaxWaitTimeInSeconds is for managed spot training, and at least MaxRuntimeInSeconds."""
+    """Check that only spot training has MaxWaitTimeInSeconds, and that it is at least MaxRuntimeInSeconds (API, StoppingCondition)."""
     condition = request.get("StoppingCondition") or {}
     wait, run = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if request.get("EnableManagedSpotTraining"):
@@ -55,7 +55,7 @@ def spot(request: Request) -> None:
 
 
 def channels(request: Request) -> None:
-    """Channel names are folders in one folder, so each is used once (C 1.2)."""
+    """Each channel name may be used once, because it is the name of a folder in /opt/ml/input/data (C 1.2)."""
     names = [channel["ChannelName"] for channel in request.get("InputDataConfig") or []]
     for name in names:
         if names.count(name) > 1:
@@ -72,7 +72,7 @@ def local_paths(request: Request) -> None:
 
 
 def metrics(request: Request) -> None:
-    """A metric's regular expression must compile, because it is applied to every log line (C 1.5)."""
+    """Check that the metrics' regular expressions compile, because they are applied to every log line (C 1.5)."""
     for definition in request.get("AlgorithmSpecification", {}).get("MetricDefinitions") or []:
         try:
             re.compile(definition["Regex"])

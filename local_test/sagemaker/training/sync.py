@@ -10,7 +10,7 @@ from local_test.sagemaker.machine import Mount
 from local_test.sagemaker.storage import S3Uri, Storage, copy_below
 from local_test.sagemaker.training.layout import CHECKPOINTS, OUTPUT, HostFolder, files, local_path
 
-STEP = 0.5  # seconds between two looks at the folders
+STEP = 0.5  # seconds between two checks of the folders
 
 
 class Sync:

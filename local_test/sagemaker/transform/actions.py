@@ -30,7 +30,7 @@ def create(request: dict[str, Any], cloud: Cloud) -> dict[str, Any]:
     source = (container.get("ModelDataSource") or {}).get("S3DataSource")
     if source and source["CompressionType"] == "None":
         raise invalid(f"the model {model.name} has uncompressed ModelDataSource, which batch transform does not take")
-    inputs(request["TransformInput"], cloud.storage)  # raises ApiError if there are none
+    inputs(request["TransformInput"], cloud.storage)  # raises ApiError if no object matches
     S3Uri.parse(request["TransformOutput"]["S3OutputPath"])
     name = request["TransformJobName"]
     arn = cloud.arn(KIND, name)

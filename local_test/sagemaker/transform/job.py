@@ -21,7 +21,7 @@ from local_test.sagemaker.transform.sending import Sending
 STARTUP = 8 * 60  # seconds until /ping must have answered (C 3.1)
 PORT = 8080
 STEP = 0.1
-# From reports of users.
+# The text comes from reports of users.
 SEE_LOGS = "See job logs for more information"
 
 
@@ -121,7 +121,7 @@ class TransformJob:
         return Parameters.of(self.request, answer.body if answer.status == 200 else None)
 
     def _log(self, line: str) -> None:
-        """Write into the job's data log, beside the container's own (G23 logging-cloudwatch)."""
+        """Write a line to the job's data log, a separate stream from the container's log (G23 logging-cloudwatch)."""
         self.cloud.logs.stream(LOG_GROUP, f"{self.identity}/data-log").write([line])
 
     def _check(self) -> None:

@@ -42,7 +42,7 @@ def _steps(text: str) -> Iterator[Step]:
                 place = match.end()
                 break
         else:
-            raise invalid(f"the JSONPath '{text}' has at '{text[place:]}' what batch transform does not support")
+            raise invalid(f"the JSONPath '{text}' has '{text[place:]}', which batch transform does not support")
 
 
 def _name(name: str, text: str) -> Step:
@@ -95,7 +95,7 @@ def _item(value: Any, index: str, text: str) -> Any:
     try:
         return _list(value, text)[int(index)]
     except (IndexError, ValueError):
-        # API, DataProcessing.OutputFilter: an index beyond the record is an error.
+        # An index beyond the record is an error (API, DataProcessing.OutputFilter).
         raise NoMatch(f"the JSONPath '{text}' names the index {index}, which a record does not have") from None
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 STRATEGIES = {"MultiRecord": "MULTI_RECORD", "SingleRecord": "SINGLE_RECORD"}
-SECONDS, RETRIES = 600, 3  # API, ModelClientConfig
+SECONDS, RETRIES = 600, 3  # the defaults (API, ModelClientConfig)
 
 
 @dataclass(frozen=True)
@@ -14,14 +14,14 @@ class Parameters:
     """The three parameters of sending, the time for a request, and the number of retries."""
 
     concurrent: int
-    payload: int  # MB
+    payload: int  # the most MB of a payload
     strategy: str  # MULTI_RECORD or SINGLE_RECORD
     seconds: float
     retries: int
 
     @classmethod
     def of(cls, request: Mapping[str, Any], answered: bytes | None) -> "Parameters":
-        """Return the parameters from a request and from the answer of /execution-parameters, which is None if there is no such page."""
+        """Return the parameters of a request; `answered` is the container's answer to /execution-parameters, or None."""
         said = _object(answered)
         client = request.get("ModelClientConfig") or {}
         strategy = STRATEGIES.get(request.get("BatchStrategy", ""), said.get("BatchStrategy", "MULTI_RECORD"))

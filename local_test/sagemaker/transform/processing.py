@@ -11,7 +11,7 @@ from local_test.sagemaker.transform import json_path
 CSV, JSON, LINES = "text/csv", "application/json", "application/jsonlines"
 TYPES = (CSV, JSON, LINES)
 INPUT, OUTPUT = "SageMakerInput", "SageMakerOutput"
-csv.field_size_limit(100 << 20)  # the largest possible payload; Python's own limit is 128 KB
+csv.field_size_limit(100 << 20)  # bytes of the largest payload; Python's own limit for a field is 128 KB
 
 
 class BadData(Exception):
@@ -56,7 +56,7 @@ class Processing:
         return b"\n".join(self._written(self._select(self._output, result)) for result in results)
 
     def _joined(self, original: Any, result: Any) -> Any:
-        """API, DataProcessing.JoinSource."""
+        """Join a record and its result (API, DataProcessing.JoinSource)."""
         if self._type == CSV:
             return [*original, *result]
         if isinstance(original, dict):

@@ -40,10 +40,10 @@ class Payload:
 class Splitting:
     """Turns a job's objects into payloads."""
 
-    kind: str  # SplitType
-    several: bool  # BatchStrategy MultiRecord
-    largest: int  # bytes of a payload
-    packed: bool = False  # CompressionType Gzip
+    kind: str  # the request's SplitType
+    several: bool  # whether BatchStrategy is MultiRecord
+    largest: int  # the most bytes of a payload
+    packed: bool = False  # whether CompressionType is Gzip
 
     def payloads(self, path: Path) -> Iterator[Payload]:
         """Yield the payloads of an object; raises TooLarge and Damaged."""
@@ -83,7 +83,7 @@ class Splitting:
         return _recordio(file) if self.kind == "RecordIO" else self._tfrecord(file)
 
     def _tfrecord(self, file: BufferedIOBase) -> Iterator[Record]:
-        """Length, its checksum, content, its checksum, as TensorFlow writes it; the checksums are left to the model."""
+        """Yield TFRecords: length, its checksum, content, its checksum. The checksums are not checked here, but left to the model."""
         while head := file.read(12):
             (length,) = struct.unpack("<Q", _whole(head, 12)[:8])
             if length > self.largest:  # checked before reading, since a damaged file may name any length
@@ -108,7 +108,7 @@ def _lines(file: BufferedIOBase) -> Iterator[Record]:
 
 
 def _recordio(file: BufferedIOBase) -> Iterator[Record]:
-    """Magic, length, content, and padding to four bytes, as MXNet writes it."""
+    """Yield RecordIO records, as MXNet writes them: mark, length, content, and padding to four bytes."""
     while head := file.read(8):
         magic, length = struct.unpack("<II", _whole(head, 8))
         if magic != MAGIC or length >> 29:

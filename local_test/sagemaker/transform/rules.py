@@ -12,7 +12,7 @@ INSTANCES = 100  # API, TransformResources.InstanceCount
 
 
 def emulated(request: Request) -> None:
-    """Refuse by name what the emulator does not have."""
+    """Refuse members that the emulator does not support, and name them."""
     for member in ("DataCaptureConfig", "ExperimentConfig"):
         if request.get(member):
             raise not_emulated(f"CreateTransformJob with {member}")
@@ -25,14 +25,17 @@ def emulated(request: Request) -> None:
 
 
 def source(request: Request) -> None:
-    """API, TransformS3DataSource.S3DataType: only S3Prefix and ManifestFile are allowed."""
+    """Check that S3DataType is S3Prefix or ManifestFile (API, TransformS3DataSource.S3DataType)."""
     kind = request["TransformInput"]["DataSource"]["S3DataSource"]["S3DataType"]
     if kind not in ("S3Prefix", "ManifestFile"):
         raise invalid(f"the S3DataType {kind} is not compatible with batch transform; use S3Prefix or ManifestFile")
 
 
 def limits(request: Request) -> None:
-    """API, MaxPayloadInMB: at most 100, and so is its product with MaxConcurrentTransforms; TransformResources.InstanceCount."""
+    """Check the limits: 100 MB for MaxPayloadInMB and for its product with MaxConcurrentTransforms, and 100 instances.
+
+    Sources: API, MaxPayloadInMB and TransformResources.InstanceCount.
+    """
     payload, concurrent = request.get("MaxPayloadInMB"), request.get("MaxConcurrentTransforms")
     if payload is not None and payload > LARGEST:
         raise invalid(f"MaxPayloadInMB is {payload}; at most {LARGEST} is allowed")
@@ -47,7 +50,10 @@ def limits(request: Request) -> None:
 
 
 def processing(request: Request) -> None:
-    """G23 batch-transform-data-processing: only JSON and CSV, named in ContentType and Accept; CSV in lines."""
+    """Check that data to filter or join are JSON or CSV by ContentType and Accept, and CSV in lines.
+
+    Source: G23 batch-transform-data-processing.
+    """
     wanted = request.get("DataProcessing") or {}
     filters = [wanted.get("InputFilter"), wanted.get("OutputFilter")]
     for text in filters:

@@ -22,7 +22,7 @@ PAUSE = 1.0  # seconds before a request is tried again
 
 
 class Refused(Exception):
-    """An object could not be transformed; `who` is to blame, ClientError or AlgorithmError, and the text goes to the log."""
+    """An object could not be transformed; `who` names the fault's side, ClientError or AlgorithmError. The text goes to the log."""
 
     def __init__(self, who: str, text: str) -> None:
         super().__init__(text)
@@ -38,7 +38,7 @@ class Output:
     refused: Refused | None = None
 
 
-# None as the payload means that the object has no more.
+# The payload is None after an object's last payload.
 Pending = tuple[Output, Payload | None, "Future[Answer] | None"]
 
 
@@ -72,14 +72,14 @@ class Sending:
             while waiting:
                 self._take(waiting.popleft())
         except BaseException:
-            instance.end()  # so that running requests end too
+            instance.end()  # running requests then end too
             for _, _, future in waiting:
                 if future:
                     future.cancel()
             raise
 
     def _payloads(self, parameters: Parameters) -> Iterator[tuple[Output, Payload | None]]:
-        """Yield every object's payloads, and None after the last of each."""
+        """Yield the payloads of all objects. After each object's last payload, yield None as the payload."""
         given = self.request["TransformInput"]
         splitting = Splitting(
             kind=given.get("SplitType", "None"),
@@ -149,7 +149,7 @@ class Sending:
         except BadData as error:
             output.refused = Refused("ClientError", str(error))
             return
-        # API, TransformOutput.AssembleWith: a newline after every record; an existing newline is not doubled.
+        # Each record ends with a newline; an existing newline is not doubled (API, TransformOutput.AssembleWith).
         by_line = self.request["TransformOutput"].get("AssembleWith") == "Line" and not kept.endswith(b"\n")
         with output.path.open("ab") as file:
             file.write(kept + b"\n" if by_line else kept)

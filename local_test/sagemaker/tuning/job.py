@@ -108,7 +108,7 @@ class TuningJob:
             self.cloud.say(f"tuning job {self.resource.name}: {launched.job.name} {_outcome(launched, value)}")
 
     def _ending(self) -> Ending | None:
-        """Return how the tuning job ends now, or None while it continues."""
+        """Return the tuning job's end, or None while it continues."""
         if self.cloud.background.ending.is_set():
             return Ending("Failed", "InternalServerError: the emulator was stopped while the tuning job ran")
         if stopping(self.resource):
@@ -121,7 +121,7 @@ class TuningJob:
         return None
 
     def _failure(self, found: Sequence[results.Summary]) -> str:
-        """Return why the tuning job fails: its training jobs all failed, or none has an objective."""
+        """Return the reason why the tuning job fails: all its training jobs failed, or no job has an objective."""
         over = self._all_launched() and not self.running
         counters, objectives = results.status_counters(found), results.objective_counters(found)
         failed = counters["RetryableError"] + counters["NonRetryableError"]
@@ -154,7 +154,7 @@ class TuningJob:
         return self.plan.jobs is not None and self.launched >= self.plan.jobs
 
     def _next_part(self) -> int:
-        """Return the number of the next definition. The definitions take turns; in a grid only those with combinations left."""
+        """Return the number of the next definition. The definitions take turns; with Grid, only those that have combinations left."""
         numbers = range(len(self.plan.parts))
         open_parts = [number for number in numbers if self.plan.strategy != "Grid" or self.left[number]]
         return open_parts[self.launched % len(open_parts)]
@@ -176,7 +176,7 @@ class TuningJob:
             self._take_ended()
 
     def _stop(self, name: str) -> None:
-        with suppress(ApiError):  # the job has ended meanwhile
+        with suppress(ApiError):  # the job may have ended meanwhile
             training.stop({"TrainingJobName": name}, self.cloud)
 
     def _end(self, ending: Ending) -> None:

@@ -105,7 +105,7 @@ def parts(request: Mapping[str, Any]) -> tuple[Part, ...]:
 
 
 def epochs(static: Mapping[str, str]) -> int:
-    """Return the number of epochs that a static hyperparameter sets; 0 if none does."""
+    """Return the number of epochs that a static hyperparameter sets; 0 if no hyperparameter sets it."""
     return next((int(static[name]) for name in EPOCHS if static.get(name, "").isdecimal()), 0)
 
 

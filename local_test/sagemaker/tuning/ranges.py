@@ -35,7 +35,7 @@ class Parameter:
 
 
 def parameters(ranges: Mapping[str, Any]) -> list[Parameter]:
-    """Return the hyperparameters of a ParameterRanges; raises ApiError for a range that nothing can be chosen from."""
+    """Return the hyperparameters of a ParameterRanges; raises ApiError for a range that holds no possible value."""
     if ranges.get("AutoParameters"):
         raise not_emulated("ParameterRanges with AutoParameters (Autotune)")
     found = [
@@ -61,7 +61,7 @@ def _number(entry: Mapping[str, str], kind: str) -> Parameter:
         raise invalid(
             f"the MinValue of '{name}', {entry['MinValue']}, is greater than its MaxValue, {entry['MaxValue']}"
         )
-    # API, IntegerParameterRange and ContinuousParameterRange: the numbers that each scale allows.
+    # Check the numbers that each scale allows (API, IntegerParameterRange and ContinuousParameterRange).
     if scaling == "Logarithmic" and low <= 0:
         raise invalid(
             f"the scaling type Logarithmic of '{name}' needs values greater than 0, and its MinValue is {low}"

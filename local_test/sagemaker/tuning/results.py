@@ -11,9 +11,9 @@ from local_test.sagemaker.training.actions import KIND as TRAINING
 from local_test.sagemaker.tuning.plan import Objective, Plan
 
 TRIALS = (
-    "_Trials"  # of a tuning job: name, definition and hyperparameters of each training job; Describe does not show it
+    "_Trials"  # name, definition and hyperparameters of each training job of a tuning job; Describe does not show them
 )
-CONVERGED = "_Converged"  # the time of convergence; kept in the same way
+CONVERGED = "_Converged"  # the time of convergence; Describe does not show it
 IMPROVEMENT = 0.01  # the share of the best objective that counts as an improvement (API, BestObjectiveNotImproving)
 Summary = dict[str, Any]
 
@@ -33,7 +33,7 @@ def summaries(tuning: Resource, cloud: Cloud) -> list[Summary]:
 
 
 def objective_value(job: Resource, metric: str) -> float | None:
-    """Return the last value of a training job's objective; None when it has none, or failed."""
+    """Return the last value of a training job's objective; None if the job has no value or has failed."""
     metrics = job.state.get("FinalMetricDataList") or []
     value: float | None = next((entry["Value"] for entry in metrics if entry["MetricName"] == metric), None)
     return None if value is None or math.isnan(value) or job.state["TrainingJobStatus"] == "Failed" else value
@@ -56,7 +56,7 @@ def best(found: Sequence[Summary], objective: Objective) -> Summary | None:
 
 
 def status_counters(found: Sequence[Summary]) -> dict[str, int]:
-    """API, TrainingJobStatusCounters: a job that failed with an internal error counts as retryable, others do not."""
+    """Count jobs by status. Only a job that failed with an internal error is retryable (API, TrainingJobStatusCounters)."""
     statuses = [summary["TrainingJobStatus"] for summary in found]
     failed = [summary.get("FailureReason", "") for summary in found if summary["TrainingJobStatus"] == "Failed"]
     internal = sum(reason.startswith("InternalServerError") for reason in failed)
@@ -75,7 +75,7 @@ def objective_counters(found: Sequence[Summary]) -> dict[str, int]:
 
 
 def not_improving(found: Sequence[Summary], objective: Objective) -> int:
-    """Return how many jobs have ended since the last one that was better than all before by 1 % or more."""
+    """Return how many jobs have ended since the last improvement by 1 % or more over all earlier jobs."""
     judged = [summary for summary in found if summary["ObjectiveStatus"] == "Succeeded"]
     top: float | None = None
     count = 0

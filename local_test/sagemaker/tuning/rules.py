@@ -10,14 +10,14 @@ from local_test.sagemaker.tuning.ranges import CATEGORICAL
 from local_test.sagemaker.tuning.training_request import STATIC_METRIC, training_request
 
 Request = dict[str, Any]
-LONGEST = 20000  # epochs of Hyperband (API, HyperbandStrategyConfig.MaxResource)
+LONGEST = 20000  # the most epochs of Hyperband (API, HyperbandStrategyConfig.MaxResource)
 HYPERPARAMETERS = 100  # the most hyperparameters of a training job (API, HyperParameters)
 # The most variables of Environment, in all definitions together (API, HyperParameterTrainingJobDefinition.Environment).
 VARIABLES = 48
 
 
 def emulated(request: Request) -> None:
-    """Refuse by name what the emulator does not have."""
+    """Refuse members that the emulator does not support, and name them."""
     if request.get("Autotune"):
         raise not_emulated("CreateHyperParameterTuningJob with Autotune")
     for definition in _definitions(request):
@@ -29,7 +29,7 @@ def emulated(request: Request) -> None:
 
 
 def definitions(request: Request) -> None:
-    """Either one definition, judged by the job's objective and ranges, or several with their own (G23 multiple-algorithm-hpo)."""
+    """Check that a request has one definition, or several with objectives and ranges of their own (G23 multiple-algorithm-hpo)."""
     single, several = request.get("TrainingJobDefinition"), request.get("TrainingJobDefinitions")
     config = request["HyperParameterTuningJobConfig"]
     if bool(single) == bool(several):
@@ -60,7 +60,7 @@ def _several(request: Request) -> None:
         if not entry.get("TuningObjective"):
             raise invalid(f"the TuningObjective of the definition {entry['DefinitionName']} is missing")
     if len({entry["TuningObjective"]["Type"] for entry in entries}) > 1:
-        raise not_emulated("TrainingJobDefinitions of which some are to be maximized and others minimized")
+        raise not_emulated("TrainingJobDefinitions with objectives of both types, Maximize and Minimize")
     config = request["HyperParameterTuningJobConfig"]
     if len(entries) > 1 and request.get("WarmStartConfig"):
         raise invalid("WarmStartConfig is available only for a single training job definition")
@@ -69,7 +69,7 @@ def _several(request: Request) -> None:
 
 
 def resources(request: Request) -> None:
-    """API, HyperParameterTuningResourceConfig: instances are named in only one of two ways."""
+    """Check that each definition names its instances in one of the two ways (API, HyperParameterTuningResourceConfig)."""
     for definition in _definitions(request):
         plain, tuning = definition.get("ResourceConfig"), definition.get("HyperParameterTuningResourceConfig")
         if bool(plain) == bool(tuning):
@@ -139,7 +139,7 @@ def _grid(request: Request) -> None:
 
 
 def _hyperband(request: Request) -> None:
-    """API, HyperbandStrategyConfig and TrainingJobEarlyStoppingType."""
+    """Check the rules of Hyperband (API, HyperbandStrategyConfig and TrainingJobEarlyStoppingType)."""
     config = request["HyperParameterTuningJobConfig"]
     if config.get("TrainingJobEarlyStoppingType") == "Auto":
         raise invalid(
@@ -150,7 +150,7 @@ def _hyperband(request: Request) -> None:
         most = hyperband.get("MaxResource") or epochs(part.static)
         if not most:
             raise invalid(
-                "MaxResource of HyperbandStrategyConfig is missing, and no static hyperparameter says it: "
+                "MaxResource of HyperbandStrategyConfig is missing; set it, or set the epochs by a static hyperparameter: "
                 f"one of {', '.join(EPOCHS)}"
             )
         if most > LONGEST:
@@ -162,7 +162,7 @@ def _hyperband(request: Request) -> None:
 
 
 def trained(request: Request) -> None:
-    """The training jobs must be acceptable for CreateTrainingJob."""
+    """Check that CreateTrainingJob would accept the training jobs."""
     for part in parts(request):
         probe = training_request(part, "probe", _some(part), {})
         shapes.check("CreateTrainingJob", probe)

@@ -14,8 +14,8 @@ from local_test.sagemaker.tuning.early_stopping import worse_than_median
 from local_test.sagemaker.tuning.plan import Part, Plan
 from local_test.sagemaker.tuning.ranges import CATEGORICAL, INTEGER, Parameter
 
-LOGARITHMIC = ("Logarithmic", "ReverseLogarithmic")  # Auto is linear here: how AWS chooses is not documented
-STUDY = "tuning"  # the pruner draws its brackets by this name, so a fixed name makes RandomSeed effective
+LOGARITHMIC = ("Logarithmic", "ReverseLogarithmic")  # Auto is treated as linear, since AWS does not document its choice
+STUDY = "tuning"  # the pruner chooses its brackets by this name, so only a fixed name makes RandomSeed effective
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
@@ -26,7 +26,7 @@ class Trial:
     chosen: dict[str, str]
     of_optuna: optuna.Trial
     values: list[float] = field(default_factory=list)
-    stopped: bool = False  # by this search
+    stopped: bool = False  # whether this search has stopped the training job
 
 
 class Search:
@@ -75,7 +75,7 @@ class Search:
             return trial.stopped
 
     def tell(self, trial: Trial, value: float | None, completed: bool) -> None:
-        """Take the result of a training job that has ended; None when it has no objective."""
+        """Take the result of a training job that has ended; `value` is None if the job has no objective."""
         with self._lock:
             if value is None:
                 self._study.tell(trial.of_optuna, state=TrialState.FAIL)

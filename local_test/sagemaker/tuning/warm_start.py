@@ -83,7 +83,11 @@ def _fits(part: Part, before: Part, parent: str) -> None:
 
 
 def _changes(part: Part, before: Part) -> int:
-    """Count changes as the guide does: from tuned to static, each value of a categorical one; of a static value, two."""
+    """Count changes as the guide does.
+
+    A tuned hyperparameter that is static now counts once, or once for each value if it is categorical. A static one with
+    another value counts twice.
+    """
     tuned = {parameter.name: max(1, len(parameter.values)) for parameter in before.parameters}
     static = _static(part)
     fixed = sum(count for name, count in tuned.items() if name in static)
@@ -91,8 +95,11 @@ def _changes(part: Part, before: Part) -> int:
 
 
 def _identical(part: Part, before: Part, parent: str) -> None:
-    """API, WarmStartType: the same input data and training image."""
-    definition, earlier = filled(part.definition), filled(before.definition)  # the parent has AWS's defaults in it
+    """Refuse another training image or other input data than the parent's (API, WarmStartType)."""
+    definition, earlier = (
+        filled(part.definition),
+        filled(before.definition),
+    )  # the parent's definition has AWS's defaults
     for member, value in (("AlgorithmSpecification", "TrainingImage"), ("InputDataConfig", "")):
         now, then = definition.get(member), earlier.get(member)
         if (now[value] if value and now else now) != (then[value] if value and then else then):
