@@ -1,5 +1,7 @@
-"""Runs in the SDK's environment, without a network. For each specification on standard input it answers the requests, by
-operation: the SDK's own request and the one that byoc sends. If the SDK raises an error, it answers the error.
+"""Runs in the SDK's environment, without a network.
+
+For each specification on standard input it prints two requests by operation: the SDK's own request, and the one that byoc sends. If the SDK
+raises an error, it prints the error instead.
 """
 
 import copy

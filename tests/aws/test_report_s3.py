@@ -1,4 +1,4 @@
-"""`byoc report s3://...`: what lies below a prefix, with nothing downloaded but what a report reads."""
+"""`byoc report s3://...`: a report on the files below a prefix. Only the files that the report reads are downloaded."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def reported(driver: Driver, uri: str) -> tuple[str, dict[str, Any]]:
 
 
 def profiler(folder: Path) -> dict[str, bytes]:
-    """Return a host's system metrics as the profiler leaves them in S3."""
+    """Return a host's system metrics as the profiler writes them to S3."""
     metrics(folder, [50] * 100, [60] * 100)
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.json")}
 

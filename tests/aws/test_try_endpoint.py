@@ -1,4 +1,4 @@
-"""`byoc try NAME --on sagemaker`: the photos of the page go to an endpoint, whose account's keys stay where byoc runs."""
+"""`byoc try NAME --on sagemaker`: the page's photos go to an endpoint, and only the process of byoc has the account's keys."""
 
 import os
 from pathlib import Path

@@ -66,7 +66,7 @@ def test_transforms_of_both_generations_and_image_folders_work_in_loader_process
                 print(tuple(next(iter(loader))[0].shape), len(photos.classes))
     """
     script = textwrap.dedent(code) + '\nif __name__ == "__main__":\n    main()\n'
-    path = samples.parent / "loads.py"  # spawned processes read the script again
+    path = samples.parent / "loads.py"  # spawned processes import the script again
     path.write_text(script)
     done = python("", path, samples / "test", launcher=("-W", "error::RuntimeWarning"))
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""`byoc predict`: every address and every answer ends in a line of predictions or in one sentence."""
+"""`byoc predict`: for every address and every answer it prints either a line of predictions or one sentence."""
 
 import base64
 import json

@@ -1,5 +1,7 @@
-"""Which tests are run for an error: those that ran its line when coverage was measured, the quickest first, and those that look
-at the source."""
+"""Selects the tests for an error:
+
+those that ran its line when coverage was measured, the quickest first, and those that read the source.
+"""
 
 import ast
 import json

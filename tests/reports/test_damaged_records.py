@@ -42,7 +42,7 @@ def steps(first: int, seconds: list[Any], **values: Any) -> Record:
 
 
 def machine(folder: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
-    """Write records of a run, and beside them those of its machine."""
+    """Write the records of a run, and beside them those of its machine."""
     write(folder, healthy())
     values = {"host": "algo-1", "memory_limit_bytes": 1000, **columns}
     text = json.dumps(record("system", **values)) + "\n"
@@ -55,7 +55,7 @@ def times(count: int, apart: float = 0.5) -> list[float]:
 
 
 def spoil(value: Any, dice: random.Random) -> None:
-    """Replace one member of a record, at any depth, by something else."""
+    """Replace one member of a record, at any depth, with another value."""
     while isinstance(value, dict | list) and value:
         key = dice.choice(list(value)) if isinstance(value, dict) else dice.randrange(len(value))
         if not (isinstance(value[key], dict | list) and value[key] and dice.random() < 0.75):

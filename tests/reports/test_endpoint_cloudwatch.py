@@ -1,4 +1,4 @@
-"""What CloudWatch says of an endpoint, by answers written by hand from the guide, monitoring-cloudwatch."""
+"""The report on an endpoint's metrics in CloudWatch. CloudWatch's answers are written by hand from AWS's page monitoring-cloudwatch."""
 
 import math
 

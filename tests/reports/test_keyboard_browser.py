@@ -1,4 +1,4 @@
-"""What a mouse does in the charts of the page is done by keyboard too, and screen readers are told what it shows."""
+"""Everything that a mouse does in the page's charts works by keyboard too, and screen readers announce what is shown."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def focused(visit: Visit, name: str) -> Any:
 
 
 def pressed(visit: Visit, *keys: str) -> list[str]:
-    """Press keys, and return the lines that screen readers are told after the last of them."""
+    """Press keys, and return the lines that screen readers announce after the last key."""
     for key in keys:
         visit.page.keyboard.press(key)
     return str(visit.page.text_content("#said")).split("\n")

@@ -1,4 +1,4 @@
-"""The page that is followed, over HTTP: who may ask for it, what it may do, and how following ends."""
+"""The page that is followed, over HTTP: who may request it, what it may do, and how following ends."""
 
 import dataclasses
 import http.client
@@ -62,7 +62,7 @@ def test_the_page_may_ask_its_own_server_and_nobody_else(report: Report) -> None
 
 
 def test_another_name_of_this_machine_is_refused(report: Report) -> None:
-    # A page of the internet may let its own name point to 127.0.0.1; the browser then sends that name.
+    # A web site may let its own name point to 127.0.0.1. The browser then sends that name as the host.
     with serving(LivePage(report)) as url:
         port = urlsplit(url).port
         for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "127.0.0.1:1", ""):

@@ -1,4 +1,4 @@
-"""What a job and its findings cost: only where a price is given, and only for findings that cost time."""
+"""The cost of a job and of its findings: shown only if a price is given, and only for findings that cost time."""
 
 import json
 from pathlib import Path

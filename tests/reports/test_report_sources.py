@@ -1,4 +1,4 @@
-"""What is read of our own records: today's, those of a killed job, old, damaged and foreign ones."""
+"""Reading our own records: those of today's training, of a killed job, and old, damaged and foreign ones."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""What real runs taught the rules: records with the numbers of runs on which a verdict was missing, or false."""
+"""Verdicts that were missing or false on real runs: records with the numbers of those runs."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from reports.rules.thresholds import OURS
 from tests.reports.made import course, done, epoch, job, judged, verdict, write
 
 NAMES = ("Chihuahua", "spaniel", "Maltese", "Pekinese")
-# Of a learning rate of 10: the first step of an untrained head, and what came after it.
+# Losses with a learning rate of 10: SHOT_UP are the first steps of an untrained head, COMES_DOWN the steps after them.
 SHOT_UP = [2.07, 811.6, 195.8, 134.9, 158.7, 91.1, 28.3, 123.8, 286.7, 141.4]
 COMES_DOWN = [15.5, 10.2, 16.8, 66.8, 39.1, 11.8, 0.02, 3.7, 0.1, 0.9]
 

@@ -1,4 +1,4 @@
-"""Dataloader and MaxInitializationTime by our own records: what triggers them, what must not, and what they cannot judge."""
+"""The rules Dataloader and MaxInitializationTime on our own records: what triggers them, what must not, and what they cannot judge."""
 
 from pathlib import Path
 
@@ -66,10 +66,10 @@ def test_with_sagemakers_thresholds_the_number_alone_decides(tmp_path: Path, loa
 
 
 def started(folder: Path, *records: Record, seconds: float | None = None) -> Evidence:
-    """Read a run whose job record was written at 1.7e9; with `seconds`, it has ended after so many."""
+    """Read a run whose job record was written at 1.7e9 s. With `seconds`, the whole job took that long."""
     end = (
         [done(total=seconds) | {"time": 1.7e9 - 20 + seconds}] if seconds else []
-    )  # it began 20 s before its first record
+    )  # the job began 20 s before its first record
     return read(write(folder, [job(), *records, *course(FALLING, FALLING), *end]))[0]
 
 

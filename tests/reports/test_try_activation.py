@@ -1,4 +1,4 @@
-"""Where the model looked: the map is the class activation map, by oracles of their own, and covers what decides."""
+"""The map of where the model looked equals independently computed class activation maps, and it shows the pixels that decide."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def scaled(evidence: "Tensor") -> "Tensor":
 
 
 def by_the_heads_weights(model: Any, module: str, pixels: "Tensor", index: int) -> "Tensor":
-    """Return the map by its first definition (Zhou 2016): the pooled feature map, each channel times the head's weight."""
+    """Return the map by its first definition (Zhou 2016): the sum of the pooled feature map's channels, each times the head's weight."""
     import torch
 
     kept: list[Any] = []

@@ -1,4 +1,4 @@
-"""The server of the try page: who may use it, how much it takes, and what it says when something is wrong."""
+"""The server of the try page: who may use it, how large a request may be, and its answers when something is wrong."""
 
 import socket
 import urllib.error

@@ -56,7 +56,7 @@ class Emulator:
         return boto3.client(service, endpoint_url=self.url, config=once)
 
     def end(self, number: int = signal.SIGINT) -> int:
-        """End it by a signal and return its exit status."""
+        """End the emulator by a signal and return its exit status."""
         self.process.send_signal(number)
         return self.process.wait(60)
 
@@ -111,7 +111,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Itera
     running = emulate(tmp_path_factory.mktemp("emulator") / "data", "--hold", "20")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def order(emulator: Emulator, **fault: Any) -> None:

@@ -59,7 +59,7 @@ class Hosting:
         return name
 
     def config(self, name: str, *variants: dict[str, Any], **more: Any) -> str:
-        """Make an endpoint configuration; a variant is a model's name with members beyond the default ones."""
+        """Make an endpoint configuration. A variant is given as its model's name and the members that differ from the usual ones."""
         usual = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
         found = [
             {**({} if "ServerlessConfig" in variant else usual), "VariantName": "AllTraffic", **variant}
@@ -106,7 +106,7 @@ def hosted(folder: Path) -> Iterator[Hosting]:
     found.model("second")
     yield found
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what served has left files"
+    assert not list((running.data / "work").iterdir()), "a finished server has left files"
 
 
 def alive(pid: int) -> bool:

@@ -1,7 +1,7 @@
 """Requests in the forms that others send to AWS, with our values, and shared parts of their tests.
 
-The shapes are those that the SageMaker controller of AWS Controllers for Kubernetes (ACK) runs against AWS in its end-to-end
-tests, and those of the developer guide's samples.
+The forms have two sources: the end-to-end tests of the SageMaker controller of AWS Controllers for Kubernetes (ACK), which run against AWS,
+and the samples of the developer guide.
 """
 
 from collections.abc import Iterator

@@ -160,7 +160,7 @@ def test_what_a_killed_emulator_left_is_ended_and_reported(tmp_path: Path, sampl
     name = f"left-{os.getpid()}"
     start_long_job(first, samples, name)
     first.end(signal.SIGKILL)
-    assert processes_of(Path(name) / "x"), "the job's process ended with the emulator, and this shows nothing"
+    assert processes_of(Path(name) / "x"), "the job's process ended with the emulator, so this test checks nothing"
     second = emulate(tmp_path / "data")
     try:
         assert f"{name}-algo-1 was left running by an emulator that was killed" in second.output.read_text()

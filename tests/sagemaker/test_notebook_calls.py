@@ -24,7 +24,7 @@ def notebook(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Itera
     running.client("s3").create_bucket(Bucket="photos")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def trained(notebook: Emulator, name: str, value: str) -> str:

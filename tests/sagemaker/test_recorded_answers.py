@@ -1,6 +1,7 @@
-"""Answers have the members that AWS's had: as Cloud Custodian's tests recorded them, and as ACK's controller expects them.
+"""The emulator's answers have the members that AWS's answers have.
 
-AWS adds members to those of a request, and clients read some of these without a default.
+The members come from answers recorded in the tests of Cloud Custodian, and from those that ACK's controller expects. AWS adds members to
+those of a request, and clients read some of these without a default.
 """
 
 import json
@@ -24,7 +25,7 @@ from tests.sagemaker.others import (
     tuning,
 )
 
-# The members of each recorded answer, and after "+" those that ACK's controller expects AWS to add; [] is an entry of a list.
+# The members of each recorded answer. After "+" come those that ACK's controller expects AWS to add; [] is an entry of a list.
 CHANNELS = """
     ChannelName CompressionType RecordWrapperType DataSource.S3DataSource.S3DataType DataSource.S3DataSource.S3Uri
     DataSource.S3DataSource.S3DataDistributionType
@@ -122,7 +123,7 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
 
 @pytest.fixture(scope="module")
 def recorded(hosting: Hosting) -> dict[str, str]:
-    """The names of one resource of each kind, whose requests leave out what AWS may add."""
+    """The names of one resource of each kind, made by requests without the members that AWS may add."""
     name, sagemaker = "recorded", hosting.sagemaker
     plain = [{member: value for member, value in channel("train").items() if member != "ContentType"}]
     failing = {"do": "fail", "text": "the data are not valid"}

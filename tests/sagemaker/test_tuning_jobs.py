@@ -22,7 +22,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator
     running.client("s3").create_bucket(Bucket="tuning")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def showing(folder: Path) -> Iterator[Emulator]:
     s3.put_object(Bucket="data", Key="manifest", Body=json.dumps(MANIFEST).encode())
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def channel(name: str, uri: str, mode: str = "File", kind: str = "S3Prefix", **more: Any) -> dict[str, Any]:
