@@ -193,7 +193,7 @@ _SPLITS: dict[bytes, Callable[[bytes], list[bytes]]] = {
 }  # fmt: skip
 
 
-# --- spoiling
+# --- damaging a photo
 
 
 @st.composite

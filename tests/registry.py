@@ -51,7 +51,7 @@ def serve_registry(folder: Path, password: str) -> "tuple[subprocess.Popen[bytes
 
 @dataclass
 class Place:
-    """A clone of the project, and where it pushes to."""
+    """A clone of the project, and the registry to which it pushes."""
 
     checkout: Path
     registry: str

@@ -29,7 +29,7 @@ PACKAGE = {
 
 SESSION = Session(Settings(region="us-east-1", bucket="photos"))
 EVENTS = SESSION.client("sagemaker").meta.events
-# Making its clients takes a second, so all specifications share one session.
+# A session takes a second to make its clients, so all specifications share one.
 OBJECTS = sdk_program.sdk_objects()
 OBJECTS.sdk_session = functools.cache(OBJECTS.sdk_session)
 

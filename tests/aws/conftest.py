@@ -35,7 +35,7 @@ def loopback_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> Iterator[Emulator]:
-    """One emulator for a module; Describe of a running job waits for its end, so that no test sleeps."""
+    """One emulator for a module; Describe of a running job is answered when the job has ended, so that no test sleeps."""
     if not PYTHON.exists():
         pytest.fail(f"{PYTHON} is missing; make it: make emulator")
     running = emulate(tmp_path_factory.mktemp("emulator") / "data", "--hold", "20")

@@ -211,5 +211,5 @@ def wait_for(seen: Any, seconds: float = 60) -> None:
     """Wait until a function returns something true."""
     until = time.monotonic() + seconds
     while not seen():
-        assert time.monotonic() < until, "it never happened"
+        assert time.monotonic() < until, "the awaited condition never became true"
         time.sleep(0.05)

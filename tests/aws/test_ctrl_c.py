@@ -71,7 +71,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", range(len(MOMENTS)))
-def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, moment: int) -> None:
+def test_ctrl_c_around_the_request_reports_whether_the_job_exists(driver: Driver, moment: int) -> None:
     text, seconds = MOMENTS[moment]
     name = f"around-{moment}"
     with driver.running(*TRAIN, "--name", name, "--env", "DO=wait") as process:

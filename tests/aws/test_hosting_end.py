@@ -98,7 +98,7 @@ def test_delete_expired_takes_what_is_over_its_time(hosted: Hosted) -> None:
     hosted.byoc("delete", "longer", "--yes")
 
 
-def test_to_stay_is_to_delete_the_endpoint_when_its_life_ends(hosted: Hosted) -> None:
+def test_deploy_with_stay_deletes_the_endpoint_when_its_life_ends(hosted: Hosted) -> None:
     hosted.deploy("stayed", "first", "--life", "0.0001", "--stay")
     assert left(hosted, "stayed") == []
 

@@ -91,7 +91,7 @@ SAME = {
     "ProfilerConfig",
     "Accept",
     "KeepAlivePeriodInSeconds",
-    # Our answers are JSON lines too.
+    # Our list of these types also names JSON Lines, a format of our answers.
     "JsonContentTypes",
 }
 

@@ -52,7 +52,7 @@ def test_an_endpoints_requests_errors_and_latency_are_those_of_cloudwatch(driver
     assert held["Autoscaling"] == "1 to 3 instances" and held["Latency"].startswith("model: p50 ")
     assert {chart["title"] for chart in section["charts"]} >= {"Invocations and errors", "Latency by part, p99"}
     missing = " ".join(section["missing"])
-    assert "no CPUUtilization" in missing, "the local CloudWatch has none"
+    assert "no CPUUtilization" in missing, "the local CloudWatch does not keep this metric"
     assert "Scaling events are not known" in missing
 
 

@@ -61,7 +61,7 @@ def test_a_jobs_prefix_gives_its_records_and_its_profiler_output_and_no_other_fi
     assert "95.8 % of the test photos" in printed and "page: report-one.html" in printed
     assert facts["source"] == f"s3://{BUCKET}/one/"
     assert any(chart["title"] == "algo-1: GPU use" for section in facts["sections"] for chart in section["charts"])
-    assert "byoc-report-" not in json.dumps(facts), "no name of a temporary folder is shown"
+    assert "byoc-report-" not in json.dumps(facts), "the name of a temporary folder is shown"
 
 
 def test_an_archive_may_be_named_itself(driver: Driver) -> None:

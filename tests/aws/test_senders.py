@@ -147,7 +147,7 @@ def test_what_aws_would_refuse_is_not_sent(folder: Path, choice: Any) -> None:
         sender(Session(Settings(region="us-east-1")), choice).send(changed(TRAINING, name="a_b"))
 
 
-def test_an_sdk_that_says_nothing_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+def test_an_sdk_process_without_an_answer_is_reported_in_one_sentence(folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'Traceback (most recent call last):' >&2\necho 'OSError: no room' >&2\nexit 4\n")
     broken.chmod(0o755)

@@ -10,7 +10,7 @@ import torch
 
 from tests.places import INSIDE
 
-pytestmark = pytest.mark.skipif(not (INSIDE and torch.version.cuda), reason="it looks at a CUDA image from inside")
+pytestmark = pytest.mark.skipif(not (INSIDE and torch.version.cuda), reason="this test runs only inside a CUDA image")
 # A library has the name with which torch is linked. A part of cuDNN is named without its version, which cuDNN adds.
 NAME = re.compile(
     rb"lib(?:cudnn|cublas|cusparse|curand|cufft|cusolver|cufile|cupti|nvrtc|nvJitLink|nccl|nvshmem)\w*\.so\.\d+"

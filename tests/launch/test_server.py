@@ -30,7 +30,7 @@ def test_a_model_that_cannot_be_served_is_reported_with_the_servers_own_sentence
     assert "model.json is missing" in (tmp_path / "log.txt").read_text()
 
 
-def test_of_what_the_server_said_the_last_sentence_is_reported(tmp_path: Path) -> None:
+def test_the_last_sentence_that_the_server_printed_is_reported(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     process = ended(log, "echo first; echo second; echo the last one; echo; exit 1")
     with pytest.raises(UserError, match=r"^the last one$"):

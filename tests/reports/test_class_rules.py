@@ -1,4 +1,4 @@
-"""Rules on classes, each with records that must trigger it and records that must not; AWS's published vectors among them."""
+"""Rules on classes, each with records that must trigger it and records that must not, including AWS's published test vectors."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_the_published_identity_is_quiet_and_one_of_ten_wrong_fires(tmp_path: Pa
     assert found.state == "triggered" and "'class 0' (1 of 2 right)" in found.sentence
 
 
-def test_one_photo_that_is_confused_is_no_finding_of_ours(tmp_path: Path) -> None:
+def test_one_confused_photo_is_not_a_finding_of_our_rule(tmp_path: Path) -> None:
     wrong = identity()
     wrong[9] = [1] + [0] * 9
     assert verdict("Confusion", matrix(tmp_path, wrong, TEN)).state == "quiet"

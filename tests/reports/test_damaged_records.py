@@ -82,7 +82,7 @@ def test_records_of_which_any_members_are_replaced_give_a_report_with_possible_s
 
 
 @pytest.mark.parametrize("broken", ["x", 10**400, True, None, -1, 1e308, [1]], ids=repr)
-def test_one_damaged_number_costs_no_other_of_its_column(tmp_path: Path, broken: Any) -> None:
+def test_one_damaged_number_affects_no_other_number_of_its_column(tmp_path: Path, broken: Any) -> None:
     run = read(write(tmp_path, [job(), steps(1, [0.25, broken, 0.5])]))[0].run
     assert run is not None
     seconds = run.measured.steps[0].seconds

@@ -62,7 +62,7 @@ def test_without_percentiles_means_are_shown_and_that_is_said() -> None:
     assert any("mean 30 ms" in value for _, value in endpoint_section(found).facts)
 
 
-def test_an_endpoint_that_nobody_asked_says_so() -> None:
+def test_an_endpoint_without_requests_is_reported_as_such() -> None:
     report = compose(Evidence(run=None, profile=None, endpoint=on_cloudwatch({})), name="dogs", source="CloudWatch")
     assert "The endpoint was not asked in the time that is covered." in report.headline
     assert any("no invocations of variant AllTraffic" in sentence for sentence in report.missing)

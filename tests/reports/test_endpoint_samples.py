@@ -68,7 +68,7 @@ def test_the_disk_and_the_gpus_of_a_server_are_read_in_percent(monkeypatch: pyte
     assert not any("GPU" in sentence or "disk" in sentence for sentence in endpoint.missing)
 
 
-def test_a_server_that_tells_of_no_gpu_and_an_older_one_without_a_disk_are_named(
+def test_a_server_without_gpu_metrics_and_an_older_one_without_a_disk_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nvml.install(monkeypatch, [])

@@ -92,7 +92,7 @@ def test_a_chart_whose_numbers_change_is_drawn_anew_in_its_place(browser: Any) -
 
 
 @pytest.mark.slow
-def test_a_keyboard_walks_on_where_it_was_when_the_page_is_renewed(browser: Any, report: Report) -> None:
+def test_the_keyboards_place_in_a_chart_is_kept_when_the_page_is_renewed(browser: Any, report: Report) -> None:
     page = LivePage(report)
     with serving(page) as url:
         visit = Visit(browser, url, DESKTOP)
@@ -119,7 +119,7 @@ def test_a_program_that_ended_and_serves_the_page_again_is_asked_again(browser: 
         waits_for(visit, "second")
 
 
-def test_an_end_of_the_program_is_said_and_the_page_stays(browser: Any) -> None:
+def test_the_page_stays_and_reports_that_the_program_has_ended(browser: Any) -> None:
     with serving(LivePage(endpoint_report(5))) as url:
         visit = Visit(browser, url, DESKTOP)
         visit.page.wait_for_timeout(1500)

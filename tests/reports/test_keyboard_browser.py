@@ -79,7 +79,7 @@ def test_arrows_walk_through_the_points_of_each_kind_of_chart(visit: Visit, name
     assert pressed(visit, "ArrowLeft") == first
 
 
-def test_a_number_hides_a_line_and_shows_it_again(visit: Visit) -> None:
+def test_a_number_key_hides_a_line_and_shows_it_again(visit: Visit) -> None:
     place = focused(visit, "loss")
     lines = "(place) => place.querySelectorAll('path[stroke=\"#c2410c\"]').length"
     pressed(visit, "Escape")  # draws the chart

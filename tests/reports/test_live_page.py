@@ -78,7 +78,7 @@ def test_nothing_can_be_sent(report: Report, method: str) -> None:
         assert get(url, method=method)[0] == 501
 
 
-def test_a_page_that_is_known_is_not_sent_again_and_what_goes_on_is(report: Report) -> None:
+def test_a_page_that_the_browser_has_is_not_sent_again_but_the_state_is(report: Report) -> None:
     page = LivePage(report)
     with serving(page) as url:
         tag = get(url)[1]["ETag"]

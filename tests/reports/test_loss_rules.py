@@ -1,4 +1,4 @@
-"""Rules on losses, each with records that must trigger it and records that must not; AWS's published vectors among them."""
+"""Rules on losses, each with records that must trigger it and records that must not, including AWS's published test vectors."""
 
 import math
 from dataclasses import replace

@@ -195,7 +195,7 @@ def test_sagemakers_own_points_come_first(tmp_path: Path) -> None:
     assert "gpu_memory_used" not in {one.measure for one in evidence.profile.series}
 
 
-def test_damaged_lines_and_other_records_cost_themselves_alone(tmp_path: Path) -> None:
+def test_damaged_lines_and_other_records_affect_no_other_line(tmp_path: Path) -> None:
     folder = machine(write(tmp_path, healthy()), COLUMNS)
     path = folder / "output/data/system-algo-1.jsonl"
     whole = json.loads(path.read_text())

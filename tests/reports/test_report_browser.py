@@ -119,7 +119,9 @@ def test_everything_that_does_something_is_reached_and_worked_by_keyboard(browse
     reached = 1
     while reached < wanted:
         visit.page.keyboard.press("Tab")
-        assert visit.page.evaluate("document.activeElement !== document.body"), f"lost after {reached} of {wanted}"
+        assert visit.page.evaluate("document.activeElement !== document.body"), (
+            f"the focus is lost after {reached} of {wanted} elements"
+        )
         reached += 1
     visit.page.focus("figure summary")
     visit.page.keyboard.press("Enter")

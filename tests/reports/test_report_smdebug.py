@@ -120,7 +120,7 @@ def test_records_of_ours_keep_their_losses_and_gain_the_gradients(tmp_path: Path
         (lambda _: framed(event(LOSS, (), TRAIN, 3)), "a tensor has no values"),
     ],
 )
-def test_a_damaged_file_costs_itself_alone_and_is_named(
+def test_a_damaged_file_affects_no_other_file_and_is_named(
     tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
 ) -> None:
     tensors(tmp_path, {step: (TRAIN, 2.0) for step in range(4)})

@@ -27,7 +27,7 @@ def test_a_loss_that_shoots_up_is_found_though_it_comes_down_again(tmp_path: Pat
     assert found.state == "triggered" and "guessing gives 1.1" in found.sentence and "--set lr=0.001" in found.advice
 
 
-def test_a_first_step_that_is_high_by_chance_is_no_loss_that_shot_up(tmp_path: Path) -> None:
+def test_a_first_step_that_is_high_by_chance_is_not_reported_as_a_loss_that_shot_up(tmp_path: Path) -> None:
     high = [5.0, 4.8, 4.9, 4.7, 4.6, 3.0, 2.0, 1.0, 0.5, 0.4]
     assert verdict("LossNotDecreasing", write(tmp_path, [job(), *steps(high, [0.3] * 10, [0.2] * 10)])).state == "quiet"
 
@@ -42,7 +42,7 @@ def test_a_model_that_takes_everything_for_one_class_confuses_no_pair(tmp_path: 
     assert taken == pytest.approx({"Chihuahua": 12 / 14, "Maltese": 11 / 14, "Pekinese": 11 / 14})
 
 
-def test_epochs_of_a_moment_are_not_worth_a_finding(tmp_path: Path) -> None:
+def test_epochs_that_take_a_moment_are_not_a_finding(tmp_path: Path) -> None:
     losses = [2.0, 1.0, *[0.5] * 8]
     records = [job(), *course(losses, losses, validation_accuracy=0.8, epoch_seconds=0.1)]
     found = verdict("Overtraining", write(tmp_path / "short", records))

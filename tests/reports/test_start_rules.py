@@ -34,7 +34,7 @@ def test_fine_tuning_that_waits_for_too_few_loaders_is_found_with_the_time_that_
     assert "OMP_NUM_THREADS" in found.advice
 
 
-def test_enough_loaders_or_no_waiting_is_no_finding(tmp_path: Path) -> None:
+def test_enough_loaders_or_no_waiting_is_not_a_finding(tmp_path: Path) -> None:
     assert verdict("Dataloader", loading(tmp_path / "all", 8, 0.6)).state == "quiet"
     assert verdict("Dataloader", loading(tmp_path / "most", 6, 0.6)).state == "quiet"
     assert verdict("Dataloader", loading(tmp_path / "fast", 2, 0.2)).state == "quiet"
@@ -118,5 +118,5 @@ def test_what_sagemaker_downloads_before_counts_too(tmp_path: Path) -> None:
     assert "5.4 minutes after the job began, of which SageMaker downloaded for 5.0" in found.sentence
 
 
-def test_records_of_before_steps_were_measured_do_not_say_when_training_began(tmp_path: Path) -> None:
+def test_old_records_without_steps_do_not_show_when_training_began(tmp_path: Path) -> None:
     assert judged(started(tmp_path, seconds=5000)).state == "not judged"

@@ -35,7 +35,7 @@ def test_a_gpu_that_waits_in_between_is_found_by_ours_over_the_whole_run(tmp_pat
     assert verdict("LowGPUUtilization", metrics(tmp_path, gpu, [50] * MANY)).state == "triggered"
 
 
-def test_the_start_of_a_run_is_not_held_against_it(tmp_path: Path) -> None:
+def test_the_start_of_a_run_is_not_judged(tmp_path: Path) -> None:
     assert verdict("LowGPUUtilization", metrics(tmp_path, [0] * 10 + [95] * 100, [50] * 110)).state == "quiet"
 
 

@@ -107,7 +107,7 @@ def fake_keys() -> None:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[Emulator]:
-    """One emulator for a module; Describe of a running job waits for its end, so that no test sleeps."""
+    """One emulator for a module; Describe of a running job is answered when the job has ended, so that no test sleeps."""
     running = emulate(tmp_path_factory.mktemp("emulator") / "data", "--hold", "20")
     yield running
     assert running.end() == 130, running.output.read_text()

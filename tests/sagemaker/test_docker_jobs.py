@@ -171,7 +171,7 @@ def test_a_killed_emulators_containers_are_ended_and_reported_by_the_next_and_no
     )
     until(lambda: lines(first, "left") == ["ready", "ready"] and lines(emulator, "goes-on") == ["ready"])
     first.end(signal.SIGKILL)
-    assert len(left(first)) == 3, "two containers and their network"
+    assert len(left(first)) == 3, "not exactly two containers and their network"
 
     second = emulate(tmp_path / "data")  # runs jobs as processes, and also looks for containers
     try:

@@ -180,7 +180,7 @@ def test_a_look_at_a_young_job_waits_for_its_end_and_a_look_at_once_does_not(tmp
         request = training_request("young", HyperParameters={"do": "sleep", "seconds": "6"}, InputDataConfig=None)
         client.create_training_job(**request)
         assert client.describe_training_job(TrainingJobName="young")["TrainingJobStatus"] == "InProgress"
-        time.sleep(4)  # SDK v2's fit() looks after 5 s, and then not for 30 s
+        time.sleep(4)  # SDK v2's fit() asks after 5 s, and then only every 30 s
         assert client.describe_training_job(TrainingJobName="young")["TrainingJobStatus"] == "Completed"
     finally:
         running.end()

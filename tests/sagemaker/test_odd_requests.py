@@ -146,7 +146,7 @@ def test_a_link_to_a_file_of_this_machine_does_not_bring_it_to_s3(odd: Emulator)
     assert b"mine" in kept and b"secret" not in kept
 
 
-def test_a_failure_that_is_a_link_to_a_file_of_this_machine_is_not_told(odd: Emulator) -> None:
+def test_a_failure_file_that_links_to_a_file_of_this_machine_is_not_read(odd: Emulator) -> None:
     secret = odd.data.parent / "secret"
     secret.write_text("secret")
     assert refusal(odd, HyperParameters={"do": "blame", "to": str(secret)}) == "AlgorithmError: , exit code: 3"
