@@ -149,7 +149,7 @@ def tiff_strips(count: int, tags: int = 0) -> bytes:
 
 
 def bmp_run_length(width: int, height: int) -> bytes:
-    """Return a BMP with run-length compression that holds one pixel. An end-of-line mark replaces all others."""
+    """Return a BMP with run-length compression that holds one pixel. An end-of-line mark replaces all other pixels."""
     data = b"\1\1\0\0\0\1"
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
     start = 14 + len(head) + 1024

@@ -57,7 +57,7 @@ def workers(pid: int) -> list[psutil.Process]:
     """Return the workers of a server. The process that they are forked from is not one of them."""
     found = []
     for child in psutil.Process(pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process that has just ended
             if "model_service_worker" in " ".join(child.cmdline()) and not child.children():
                 found.append(child)
     return found

@@ -238,7 +238,7 @@ def halted(driver: Driver) -> str:
 
 
 def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver, halted: str) -> None:
-    # Another spelling, and a hyperparameter that may change.
+    # An equal value in another spelling, and a hyperparameter that may change.
     same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")
     output = driver.run(*TRAIN, "--name", "second", "--resume", halted, *same, "--env", "DO=wait").stdout
     assert "goes on from its checkpoint" in output

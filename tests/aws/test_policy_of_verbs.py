@@ -57,7 +57,7 @@ def test_each_verb_works_on_its_policy_and_each_action_is_needed(office: Office,
         printed = office.run(arguments)
         assert office.asked()[action] is False, (action, printed)
         if not permissions[action].else_:
-            # S3 also answers 403 for an object that does not exist yet, as an asynchronous answer.
+            # S3 also answers 403 for an object that does not exist yet, such as an asynchronous answer.
             assert "status 1" in printed and (action in printed or "let these keys of S3 be read" in printed), (
                 action,
                 printed,

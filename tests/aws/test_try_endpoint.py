@@ -12,7 +12,7 @@ from launch.try_page.timed import ALL
 from tests.aws.hosted import Hosted, emulator, hosted, photo  # noqa: F401
 from tests.tried import tried
 
-pytestmark = pytest.mark.slow  # the local SageMaker starts endpoints
+pytestmark = pytest.mark.slow  # each test starts an endpoint of the local SageMaker
 
 
 @pytest.mark.parametrize("named", [("dogs", "--on", "sagemaker"), ("--endpoint", "dogs")], ids=" ".join)

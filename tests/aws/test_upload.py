@@ -162,7 +162,7 @@ def test_the_command_checks_uploads_and_names_other_objects_in_s3(
     s3.put_object(Bucket=bucket, Key=f"byoc/data/{tiny.name}/train/old.jpg", Body=b"old")
     done = byoc("data", "upload", tiny, *where)
     assert "0 sent" in done.stdout and "note: 1 objects are there that the folder does not hold" in done.stdout
-    assert "training can start" not in done.stdout  # what is in S3 was checked before
+    assert "training can start" not in done.stdout  # files that are already in S3 were checked before
     assert len(keys(s3, bucket)) == told["files"] + 1
 
     done = byoc("data", "upload", tiny, *where, "--delete", stdin=subprocess.DEVNULL)

@@ -33,7 +33,7 @@ class Covered:
         self._data = CoverageData(str(folder / "data"))
         self._data.read()
         plain: dict[str, float] = json.loads((folder / ".venv.json").read_text())
-        # The tests that take the packages of the training image.
+        # The tests that need the packages of the training image.
         self.in_image: dict[str, float] = json.loads((folder / ".venv-train.json").read_text())
         self._seconds = plain | self.in_image
 

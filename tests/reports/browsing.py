@@ -60,7 +60,7 @@ class Visit:
         dialog.dismiss()
 
     def draw_all(self) -> list[str]:
-        """Scroll to each chart, wait until it is drawn, and return their names."""
+        """Scroll to each chart, wait until it is drawn, and return the names of all charts."""
         names = []
         for place in self.page.query_selector_all("div.chart:not([hidden])"):
             place.scroll_into_view_if_needed()

@@ -81,7 +81,7 @@ def test_a_class_that_is_mostly_missed_is_found_by_its_interval(tmp_path: Path) 
     assert found.state == "triggered" and "'missed' (2 of 40 right)" in found.sentence
     assert "--set class-weights=balanced" in found.advice
     few = verdict("ClassImbalance", matrix(tmp_path / "few", [[44, 0], [6, 2]], ("seen", "missed")))
-    assert few.state == "quiet"  # 6 of 8 wrong may be 41 %
+    assert few.state == "quiet"  # the interval of 6 wrong photos of 8 begins at 41 %
 
 
 def test_few_photos_are_not_judged_and_counted(tmp_path: Path) -> None:

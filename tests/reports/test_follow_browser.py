@@ -43,7 +43,7 @@ def waits_for(visit: Visit, text: str) -> None:
 
 
 def renewed(visit: Visit, page: LivePage, report: Report, headline: str) -> None:
-    """Renew the page and wait until the browser shows that."""
+    """Renew the page and wait until the browser shows the new page."""
     page.renew(dataclasses.replace(report, headline=headline), f"now {headline}")
     waits_for(visit, headline)
     waits_for(visit, f"now {headline}")

@@ -1,4 +1,4 @@
-"""`byoc report --endpoint URL` beside a real server that is asked about real photos."""
+"""`byoc report --endpoint URL` with a real server that answers requests with real photos."""
 
 import json
 import signal

@@ -48,7 +48,7 @@ def kept(page: Trying) -> list[str]:
 
 
 def drop(visit: Visit, *files: tuple[str, bytes]) -> None:
-    """Drop files on the page as a person does from a window of files."""
+    """Drop files on the page as a person does from a file manager."""
     content = [[name, base64.b64encode(data).decode()] for name, data in files]
     dropped = visit.page.evaluate_handle(
         """(files) => {

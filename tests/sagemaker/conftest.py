@@ -164,7 +164,7 @@ def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:
 
 
 def ended(client: Any, name: str) -> dict[str, Any]:
-    """Return DescribeTrainingJob's answer when the job has ended."""
+    """Wait until a training job has ended, and return DescribeTrainingJob's answer."""
     while True:
         answer: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
         if answer["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):

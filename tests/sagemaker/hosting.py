@@ -75,14 +75,14 @@ class Hosting:
         return self.settled(name)
 
     def settled(self, name: str) -> dict[str, Any]:
-        """Return DescribeEndpoint's answer when nothing changes any more."""
+        """Wait until an endpoint does not change any more, and return DescribeEndpoint's answer."""
         while True:
             answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             if answer["EndpointStatus"] in ("InService", "Failed", "OutOfService"):
                 return answer
 
     def ask(self, name: str, what: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-        """Invoke an endpoint whose program returns its input, and return that."""
+        """Invoke an endpoint whose program returns its input, and return the answer."""
         answer = self.runtime.invoke_endpoint(EndpointName=name, Body=json.dumps(what or {"do": "show"}), **more)
         shown: dict[str, Any] = json.loads(answer["Body"].read())
         return shown

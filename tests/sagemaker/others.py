@@ -106,7 +106,7 @@ def tuning(name: str, metrics: list[dict[str, str]], **config: Any) -> dict[str,
 
 
 def describe(hosting: Hosting, kind: str, name: str) -> dict[str, Any]:
-    """Return Describe's answer when a job has ended."""
+    """Wait until a job has ended, and return Describe's answer."""
     while True:
         answer: dict[str, Any] = getattr(hosting.sagemaker, f"describe_{kind}")(**{NAMES[kind]: name})
         if "InProgress" not in (

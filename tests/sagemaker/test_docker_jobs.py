@@ -173,7 +173,7 @@ def test_a_killed_emulators_containers_are_ended_and_reported_by_the_next_and_no
     first.end(signal.SIGKILL)
     assert len(left(first)) == 3, "not exactly two containers and their network"
 
-    second = emulate(tmp_path / "data")  # runs jobs as processes, and also looks for containers
+    second = emulate(tmp_path / "data")  # this emulator runs jobs as processes, and also looks for containers
     try:
         output = second.output.read_text()
         for name in ("left-algo-1", "left-algo-2"):

@@ -120,7 +120,7 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     try:
         answer = hosting.impatient().invoke_endpoint(EndpointName="restarted", Body=json.dumps({"do": "show"}))
         assert json.loads(answer["Body"].read())["pid"] != before
-    except ClientError as refused:  # it has not been started again yet
+    except ClientError as refused:  # the container has not been started again yet
         assert refused.response["Error"]["Code"] in ("ServiceUnavailable", "ModelError")
     assert shown_until(hosting, "restarted", lambda shown: shown["pid"] != before)
     before = hosting.ask("restarted")["pid"]

@@ -65,7 +65,7 @@ def config(client: Any, model: str, **variant: Any) -> str:
 
 
 def shown(runtime: Any, endpoint: str, **request: Any) -> Any:
-    """Invoke an endpoint and return its container's answer about its model."""
+    """Invoke an endpoint and return the container's answer about its model."""
     answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="application/x-image", Body=b"photo", **request)
     return json.loads(answer["Body"].read())["name"]
 

@@ -128,7 +128,7 @@ def recorded(hosting: Hosting) -> dict[str, str]:
     plain = [{member: value for member, value in channel("train").items() if member != "ContentType"}]
     failing = {"do": "fail", "text": "the data are not valid"}
     sagemaker.create_training_job(
-        **{**training(name), "HyperParameters": failing, "InputDataConfig": plain}  # the recorded jobs failed
+        **{**training(name), "HyperParameters": failing, "InputDataConfig": plain}  # because the recorded jobs failed
     )
     request = tuning(name, SCORE)
     definition, config = request.pop("TrainingJobDefinition"), request["HyperParameterTuningJobConfig"]
@@ -153,7 +153,7 @@ def recorded(hosting: Hosting) -> dict[str, str]:
 
 
 def members(value: Any, path: str = "") -> set[str]:
-    """Return the paths of all members of an answer; a list has the members that all of its entries have."""
+    """Return the paths of all members of an answer. Of a list, these are the members that all of its entries have."""
     if isinstance(value, dict):
         inner = [members(entry, f"{path}.{name}" if path else name) for name, entry in value.items()]
         return {path}.union(*inner)

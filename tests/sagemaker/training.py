@@ -56,7 +56,7 @@ def create(
 
 
 def printed(shown: Emulator, name: str) -> list[dict[str, Any]]:
-    """Return the output of each attempt of each host, by the first word of the line."""
+    """Return the output of each attempt of each host, keyed by the first word of each line."""
     logs = shown.client("logs")
     streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
     found = []
