@@ -1,4 +1,4 @@
-"""Which backends this machine can run, and the mark of the tests that need bfloat16."""
+"""The backends that this machine can run, and the mark of the tests that need bfloat16."""
 
 import pytest
 

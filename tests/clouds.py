@@ -8,7 +8,7 @@ from train.features import Features
 
 
 def clouds(count: int, seed: int, rank: int = 0, size: int = 1) -> Features:
-    """Overlapping clouds of 16 numbers that are all above 0, one cloud for each of 8 classes, of which one is rarer."""
+    """Return overlapping clouds of points, one cloud for each of 8 classes. One class is rarer; a point is 16 numbers of 0 or more."""
     random = torch.Generator().manual_seed(seed)
     centres = torch.randn(8, 16, generator=torch.Generator().manual_seed(99)) + 3
     labels = torch.arange(count) % 8

@@ -44,7 +44,7 @@ ONNX = {"export-onnx": "1"} if importlib.util.find_spec("onnxscript") else {}
 TRAINED_WITH = {"precision": "fp32", "lr": "0.01", "export-openvino": "auto"} | ONNX
 OPENVINO = importlib.util.find_spec("openvino") is not None
 needs_openvino = pytest.mark.skipif(not OPENVINO, reason="needs openvino, which the CUDA image does not hold")
-# Inside an image: the folder of tests/prepare.py, since the serving image cannot train a model.
+# Inside an image: the folder that tests/prepare.py has filled, since the serving image cannot train a model.
 PREPARED = os.environ.get("BYOC_PREPARED")
 
 
@@ -126,13 +126,13 @@ def plain_model(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def torch_model(plain_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model as training writes it where OpenVINO is missing."""
+    """The model as training writes it if OpenVINO is not installed."""
     return lacking(plain_model, tmp_path_factory.mktemp("torch") / "model", *IR_FILES)
 
 
 @pytest.fixture(scope="session")
 def old_model(torch_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The model as the first version of the artifact's format has it."""
+    """The model in the first version of the artifact's format."""
     folder = lacking(torch_model, tmp_path_factory.mktemp("old") / "model", GUARD)
     document = json.loads((folder / "model.json").read_text())
     del document["measured"]
@@ -244,7 +244,7 @@ def run_training(
 ) -> Run:
     """Run `python -m train` over a folder laid out as SageMaker lays out /opt/ml.
 
-    With a prefix, a program or an environment, run it as a command; else see run_to_the_end.
+    With a prefix, a program or an environment, it runs as a command; otherwise call run_to_the_end.
     """
     if not TORCH:
         pytest.skip(WITHOUT_TORCH)
@@ -289,7 +289,7 @@ def train(tmp_path: Path) -> Callable[..., Run]:
 
 
 def lay_out(base: Path, photos: Path, hyperparameters: Mapping[str, str]) -> dict[str, str]:
-    """Lay out /opt/ml for a job, or for one that is continued, and return its environment."""
+    """Lay out /opt/ml for a new job, or for one that is continued, and return its environment."""
     given = {"backbone": LITE, "precision": "fp32"} | dict(hyperparameters)
     opt_ml.lay_out(base, {"training": photos}, given, resources=None)
     return os.environ | {"SAGEMAKER_BASE_DIR": str(base), "MASTER_PORT": "0"}
@@ -322,14 +322,14 @@ def wait_for_line(process: "subprocess.Popen[str]", start: str) -> None:
 
 
 def terminate(process: "subprocess.Popen[str]") -> str:
-    """Send SIGTERM and return the rest of what was printed; fails after two minutes, as then SageMaker kills a training job."""
+    """Send SIGTERM and return the rest of the output. Fail after two minutes, because SageMaker kills a training job after that time."""
     process.send_signal(signal.SIGTERM)
     output, _ = process.communicate(timeout=120)
     return output
 
 
 def byoc(*arguments: str | Path, **options: Any) -> "subprocess.CompletedProcess[str]":
-    """Run the console command `byoc`, which is in neither image."""
+    """Run the console command `byoc`, which neither image holds."""
     if INSIDE:
         pytest.skip("on the host only: the driver runs there")
     command = [str(Path(sys.executable).parent / "byoc"), *map(str, arguments)]

@@ -1,6 +1,6 @@
-"""A plugin for pytest that tells coverage which test is running, in this process and in those that the test starts.
+"""A plugin for pytest that sets the name of the running test in coverage, in this process and in those that the test starts.
 
-tests/coverage.sh loads it. A process that a test starts reads the test's name from the environment, as pyproject.toml says.
+tests/coverage.sh loads it. A process that a test starts reads the test's name from the environment, as pyproject.toml configures it.
 """
 
 import json

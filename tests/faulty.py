@@ -1,4 +1,4 @@
-"""A model whose code does what the body of a request says (tests/code/faulty.py), and requests to it."""
+"""A model whose code does what the body of a request orders (tests/code/faulty.py), and requests to it."""
 
 from tests.conftest import ROOT
 from tests.server import ask

@@ -22,7 +22,7 @@ JPEG = {"Content-Type": "image/jpeg"}
 
 
 class Served:
-    """A port of a ready model, or of an endpoint with many models; `run` sends requests in a thread while the port is open."""
+    """The front of a ready model, or of an endpoint with many models. `run` sends requests in a thread while the port is open."""
 
     def __init__(self, folder: Path, server: ModelServer, variables: dict[str, str]) -> None:
         port = free_port()

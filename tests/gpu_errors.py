@@ -1,6 +1,6 @@
 """The messages of torch when a GPU fails or lacks memory."""
 
-# As c10::cuda::c10_cuda_check_implementation of torch 2.13 writes it.
+# The format of c10::cuda::c10_cuda_check_implementation in torch 2.13.
 HINTS = (
     "\nSearch for `{name}' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES.html for more information."
     "\nCUDA kernel errors might be asynchronously reported at some other API call, so the stacktrace below might be incorrect."

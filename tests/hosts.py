@@ -110,5 +110,5 @@ def namespaces(names: Sequence[str]) -> Iterator[None]:
 
 
 needs_ip = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces take root and the package iproute2"
+    os.geteuid() != 0 or shutil.which("ip") is None, reason="network namespaces need root and the package iproute2"
 )

@@ -66,7 +66,7 @@ def plain_tiff(image: Image.Image, orientation: int, order: str, tile: int = 0) 
 
 
 def with_tag(data: bytes, order: str, tag: int, kind: int, count: int, value: int) -> bytes:
-    """Return a TIFF with one more tag, wherever it points; its directory is written again at its end."""
+    """Return a TIFF with one more tag, whose value may point anywhere. The new directory is at the end of the file."""
     (start,) = struct.unpack_from(order + "I", data, 4)
     (length,) = struct.unpack_from(order + "H", data, start)
     entries = [data[start + 2 + 12 * number :][:12] for number in range(length)]
@@ -149,7 +149,7 @@ def tiff_strips(count: int, tags: int = 0) -> bytes:
 
 
 def bmp_run_length(width: int, height: int) -> bytes:
-    """Return a BMP with run-length compression that holds one pixel. An end-of-line mark replaces all others."""
+    """Return a BMP with run-length compression that holds one pixel. An end-of-line mark replaces all other pixels."""
     data = b"\1\1\0\0\0\1"
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
     start = 14 + len(head) + 1024

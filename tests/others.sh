@@ -21,7 +21,7 @@ for version in 3.11 3.12 3.13; do
   "$environment/bin/pip" install --quiet --no-deps --no-build-isolation --editable .
   # The locks were made on Python 3.11; another version may need further packages.
   if "$environment/bin/pip" check | grep -v -e "requires torch" -e "requires openvino-telemetry" -e "^scikit-image"; then
-    echo "others: the locks lack what Python $version needs beside; mend pyproject.toml and make lock" >&2
+    echo "others: the locks lack packages that Python $version needs; add them to pyproject.toml and run make lock" >&2
     exit 1
   fi
   echo "others: $("$environment/bin/python" --version)"

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-# Inside which image this is, "train" or "serve"; empty on the host.
+# The image in which this process runs, "train" or "serve"; an empty string on the host.
 INSIDE = os.environ.get("BYOC_INSIDE", "")
-# Whether the files of MINUTES are left out inside the images, as CI does; make test-inside runs them too.
+# True if the files of MINUTES are left out inside the images, as CI does; make test-inside runs them too.
 QUICK = os.environ.get("BYOC_QUICK", "") == "1"
 
 # The image in which the tests of a folder run. All other test files run only on the host.
@@ -44,7 +44,7 @@ MINUTES = {
 
 
 def images(path: Path) -> set[str]:
-    """Return the programs in whose images a test file runs; none if it runs only on the host."""
+    """Return the programs in whose images a test file runs; an empty result if it runs only on the host."""
     if path.stem in BOTH:
         return {"train", "serve"}
     folder = path.parent.name
@@ -52,8 +52,9 @@ def images(path: Path) -> set[str]:
 
 
 def left_out(folder: Path) -> list[str]:
-    """Return the test files below `folder` that do not run here, and the folders that hold only such files, relative to it;
-    none on the host.
+    """Return the test files below `folder` that do not run here, and the folders that hold only such files.
+
+    Paths are relative to `folder`. The result is empty on the host.
     """
     if not INSIDE:
         return []

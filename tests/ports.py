@@ -11,7 +11,7 @@ _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 def free_port() -> int:
     """Return the number of a TCP port on 127.0.0.1 on which nothing listens now.
 
-    The kernel gives connections ports of another range, so that none of them takes this port before the test uses it.
+    The kernel takes the ports of outgoing connections from another range, so no connection takes this port before the test uses it.
     """
     first = int(_RANGE.read_text().split()[0])
     while True:

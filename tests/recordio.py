@@ -27,7 +27,7 @@ def record(data: bytes) -> bytes:
 
 
 def packed(photo: bytes, label: float | Sequence[float], number: int = 0) -> bytes:
-    """Return a photo with im2rec's header; several labels go between the two."""
+    """Return a photo with im2rec's header; several labels are between the header and the photo."""
     if isinstance(label, Sequence):
         return struct.pack("<IfQQ", len(label), 0.0, number, 0) + struct.pack(f"<{len(label)}f", *label) + photo
     return struct.pack("<IfQQ", 0, label, number, 0) + photo

@@ -44,21 +44,21 @@ def serve_registry(folder: Path, password: str) -> "tuple[subprocess.Popen[bytes
         "http": {"addr": f"127.0.0.1:{port}"},
         "auth": {"htpasswd": {"realm": "registry", "path": str(folder / "htpasswd")}},
     }
-    (folder / "config.yml").write_text(json.dumps(config))  # JSON is YAML
+    (folder / "config.yml").write_text(json.dumps(config))  # JSON is valid YAML
     process = started([TOOLS / "docker-registry", "serve", folder / "config.yml"], port, folder)
     return process, f"127.0.0.1:{port}"
 
 
 @dataclass
 class Place:
-    """A clone of the project, and where it pushes to."""
+    """A clone of the project, and the registry to which it pushes."""
 
     checkout: Path
     registry: str
     environment: dict[str, str]
 
     def push(self, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-        """Run build_and_push.sh as a user would; an empty value takes a variable away."""
+        """Run build_and_push.sh as a user would; a variable with an empty value is removed."""
         merged = {name: value for name, value in (self.environment | environment).items() if value}
         command = ["./build_and_push.sh", *arguments]
         return subprocess.run(

@@ -10,7 +10,10 @@ from typing import Any
 
 from launch.opt_ml import write_configuration
 
-OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}  # pip reads the second one with the words exchanged
+OFFLINE = {
+    "PIP_NO_INDEX": "1",
+    "PIP_NO_BUILD_ISOLATION": "0",
+}  # pip reads PIP_NO_BUILD_ISOLATION inverted: 0 turns isolation off
 TRAIN = str(Path(sys.executable).parent / "train")
 
 
@@ -59,7 +62,7 @@ def alive(pid: str) -> bool:
 
 
 def sent(base: Path, **hyperparameters: Any) -> None:
-    """Set hyperparameters of a job that was laid out, as the SDK sends them; None takes one out."""
+    """Set hyperparameters of a job that was laid out, as the SDK sends them; the value None removes a hyperparameter."""
     path = base / "input" / "config" / "hyperparameters.json"
     values = json.loads(path.read_text()) | {name: json.dumps(value) for name, value in hyperparameters.items()}
     path.write_text(json.dumps({name: value for name, value in values.items() if value != "null"}))

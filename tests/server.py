@@ -57,7 +57,7 @@ def workers(pid: int) -> list[psutil.Process]:
     """Return the workers of a server. The process that they are forked from is not one of them."""
     found = []
     for child in psutil.Process(pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process that has just ended
             if "model_service_worker" in " ".join(child.cmdline()) and not child.children():
                 found.append(child)
     return found
@@ -71,7 +71,7 @@ def serve(model: Path, *arguments: str, **variables: str) -> "subprocess.Complet
 
 
 def until(what: str, true: Callable[[], bool]) -> None:
-    """Wait until a condition is true, for at most two minutes; `what` names it when it never is."""
+    """Wait until a condition is true, for at most two minutes. If it stays false, the error names it by `what`."""
     end = time.monotonic() + 120
     while not true():
         assert time.monotonic() < end, what
@@ -93,9 +93,9 @@ def post(
 
 
 def send(url: str, body: bytes, content_type: str) -> http.client.HTTPConnection:
-    """Send a body to /invocations and return the connection, once the server has begun this request.
+    """Send a body to /invocations and return the connection once the server has begun this request.
 
-    The server reads connections in the order in which they came: it answers a later one, so it has read this one.
+    The server reads connections in the order in which they came. When it has answered a later connection, it has also read this one.
     """
     address = url.removeprefix("http://")
     connection = http.client.HTTPConnection(address, timeout=120)

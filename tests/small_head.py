@@ -31,7 +31,7 @@ def clouds(count: int = 8) -> Features:
 
 
 def trained(config: Config, seed: int = 0, **changes: object) -> tuple[nn.Linear, Epochs, Best | None]:
-    """Train a new head by the configuration, with changes to its stage."""
+    """Train a new head by the configuration, with some settings of its stage replaced."""
     torch.manual_seed(0)
     head, data, epochs = nn.Linear(4, 3), clouds(), Epochs()
     stage = head_stage(head, data, data, config, World())

@@ -14,7 +14,7 @@ from classifier.spec import ModelSpec, Preprocessing
 from serve.predictor import Prepared
 from serve.worker_api import HEADER, Answer, Timing, WorkerRequest, WorkerSettings
 
-Said = tuple[int, bytes]  # a status of the model server's own, and a body
+Said = tuple[int, bytes]  # the status and the body of an answer of the model server itself
 TIMING = Timing(decode=0.25, model=0.5, photos=3, batch=2)
 
 
@@ -22,7 +22,7 @@ def java(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the Java program with a shell script."""
     program = folder / "jdk" / "bin" / "java"
     program.parent.mkdir(parents=True, exist_ok=True)
-    program.unlink(missing_ok=True)  # it may be running
+    program.unlink(missing_ok=True)  # the old program may be running
     program.write_text(f"#!/bin/sh\n{script}\n")
     program.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(folder / "jdk"))
@@ -91,7 +91,7 @@ class StandIn:
         sent, body = WorkerRequest.from_header(request.headers[HEADER]), await request.read()
         self.requests.append((request.match_info["name"], sent, body))
         status, data = await self.worker(sent, body)
-        if not status:  # like a server that dies
+        if not status:  # the connection breaks, as if the server had died
             assert request.transport
             request.transport.abort()
         return web.Response(status=status or 200, body=data)

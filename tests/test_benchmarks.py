@@ -1,4 +1,4 @@
-"""The benchmarks run and write what the README quotes; nothing here looks at a time."""
+"""The benchmarks run and write the figures that the README quotes. No test checks a time."""
 
 import importlib
 import json
@@ -19,7 +19,7 @@ Parts = dict[str, dict[str, Any]]
 
 def bench(name: str, tmp_path: Path, *arguments: str | Path) -> tuple[str, Path]:
     """Run a benchmark and return what it prints and where its results are."""
-    # Run from a copy, so that the committed results stay what was measured.
+    # Runs in a copy, so that the committed results are not overwritten.
     if not (tmp_path / "benchmarks").exists():
         shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("results"))
     command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments)]

@@ -31,7 +31,7 @@ def found(folder: Path, *versions: str, **environment: str) -> "subprocess.Compl
 
 
 def python(path: Path, says: str = "", prefix: str = "") -> None:
-    """Put a Python at `path`: this one, or a stand-in for another that says its version."""
+    """Put a Python at `path`: this one, or a stand-in that prints another version."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f"#!/bin/sh\n{prefix}\n" + (f"echo {says}\n" if says else f'exec {sys.executable} "$@"\n'))
     path.chmod(0o755)
@@ -68,7 +68,7 @@ def test_without_a_python_set_up_says_how_to_get_one(tmp_path: Path) -> None:
 
 def test_a_python_without_venv_is_passed_over_and_its_package_named(tmp_path: Path) -> None:
     (tmp_path / "without").mkdir()
-    # As in Debian, which has it in a separate package.
+    # Debian has venv's ensurepip in a separate package.
     (tmp_path / "without/ensurepip.py").write_text("raise ImportError")
     python(tmp_path / HERE, prefix=f"export PYTHONPATH={tmp_path}/without")
     done = found(tmp_path)

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-SECONDS = 900  # for one run
+SECONDS = 900  # time limit of one run
 
 
 class Warm:
@@ -80,7 +80,7 @@ def become_train(arguments: list[str], environment: dict[str, str], output: str,
         import coverage
 
         coverage.process_startup(force=True)
-    signal.alarm(SECONDS)  # its signal ends a run that takes longer
+    signal.alarm(SECONDS)  # the alarm ends a run that takes longer
     sys.argv = ["train", *arguments]
     runpy.run_module("train", run_name="__main__", alter_sys=True)
 

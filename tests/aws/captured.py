@@ -1,5 +1,7 @@
-"""Runs in the SDK's environment, without a network. For each specification on standard input it answers the requests, by
-operation: the SDK's own request and the one that byoc sends. If the SDK raises an error, it answers the error.
+"""Runs in the SDK's environment, without a network.
+
+For each specification on standard input it prints two requests by operation: the SDK's own request, and the one that byoc sends. If the SDK
+raises an error, it prints the error instead.
 """
 
 import copy
@@ -27,7 +29,7 @@ PACKAGE = {
 
 SESSION = Session(Settings(region="us-east-1", bucket="photos"))
 EVENTS = SESSION.client("sagemaker").meta.events
-# Making its clients takes a second, so all specifications share one session.
+# A session takes a second to make its clients, so all specifications share one.
 OBJECTS = sdk_program.sdk_objects()
 OBJECTS.sdk_session = functools.cache(OBJECTS.sdk_session)
 

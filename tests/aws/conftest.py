@@ -1,4 +1,4 @@
-"""An account for the tests of the driver: a local SageMaker, a working folder, and no way to any other machine."""
+"""An account for the tests of the driver: a local SageMaker, a working folder, and no connection to any other machine."""
 
 import os
 from collections.abc import Iterator
@@ -35,13 +35,13 @@ def loopback_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> Iterator[Emulator]:
-    """One emulator for a module; Describe of a running job waits for its end, so that no test sleeps."""
+    """One emulator for a module; Describe of a running job is answered when the job has ended, so that no test sleeps."""
     if not PYTHON.exists():
         pytest.fail(f"{PYTHON} is missing; make it: make emulator")
     running = emulate(tmp_path_factory.mktemp("emulator") / "data", "--hold", "20")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def account(folder: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working folder of a user whose boto3 asks the emulator, in this process and in those that it starts."""
+    """The working folder of a user whose boto3 sends its requests to the emulator, in this process and in those that it starts."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", emulator.url)
     return folder
 

@@ -77,7 +77,7 @@ class Driver:
     def variables(self) -> dict[str, str]:
         here = {
             "AWS_ENDPOINT_URL": self.emulator.url,
-            # Nothing answers there, so quotas are not known; a test that needs quotas names a server.
+            # No server answers at this address, so quotas are not known. A test that needs quotas sets the address of a server.
             "AWS_ENDPOINT_URL_SERVICE_QUOTAS": "http://127.0.0.1:9",
             "HOME": str(self.folder),
             "XDG_CACHE_HOME": str(self.folder / ".cache"),
@@ -85,7 +85,7 @@ class Driver:
         return {**os.environ, **KEYS, **NO_FILES, **here, **self.environment}
 
     def run(self, *arguments: str, status: int = 0) -> "Done":
-        """Run byoc inside this process, which has imported it once; fails the test if its exit status differs."""
+        """Run byoc inside this process, which has already imported it. Fail the test if the exit status is not `status`."""
         output, errors = io.StringIO(), io.StringIO()
         with self._here(), contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
             found = main(list(arguments))
@@ -178,7 +178,7 @@ def beside(folder: Path, *options: str, programs: Path = PROGRAMS) -> Iterator[D
     finally:
         status = emulator.end()
     assert status == 130, emulator.output.read_text()
-    assert not list((emulator.data / "work").iterdir()), "what ran has left files"
+    assert not list((emulator.data / "work").iterdir()), "a finished program has left files"
 
 
 @contextlib.contextmanager
@@ -197,7 +197,7 @@ def with_real_programs(folder: Path, place: str = "process") -> Iterator[Driver]
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> str:
-    """Return the output of a process up to the line with a text; fails the test if the process ends before."""
+    """Return a process's output up to the line that contains a text. Fail the test if the process ends before that line."""
     assert process.stdout is not None
     read = ""
     for line in process.stdout:
@@ -211,5 +211,5 @@ def wait_for(seen: Any, seconds: float = 60) -> None:
     """Wait until a function returns something true."""
     until = time.monotonic() + seconds
     while not seen():
-        assert time.monotonic() < until, "it never happened"
+        assert time.monotonic() < until, "the awaited condition never became true"
         time.sleep(0.05)

@@ -60,7 +60,7 @@ class Hosted:
         return f"s3://{BUCKET}/made/{name}/model.tar.gz"
 
     def deploy(self, name: str, model: str, *more: str | Path) -> dict[str, Any]:
-        """Deploy a model with that name and return the verb's output."""
+        """Deploy a model with this name and return the verb's output."""
         said: dict[str, Any] = self.json("deploy", self.model(model), "--endpoint", name, "--yes", *more)
         return said
 
@@ -95,7 +95,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
     running.client("s3").create_bucket(Bucket=BUCKET)
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ def _watch(event: str, arguments: tuple[Any, ...]) -> None:
 def _is_here(host: object) -> bool:
     if isinstance(host, bytes):
         host = host.decode("ascii", "replace")
-    # Another family of sockets, or an address of this machine.
+    # A host that is not text belongs to another kind of socket; the two texts name this machine.
     if not isinstance(host, str) or host in ("", "localhost"):
         return True
     try:

@@ -42,7 +42,7 @@ EPOCHS = Range(name="epochs", low="2", high="5", whole=True)
 
 
 def changed(value: Any, **changes: Any) -> Any:
-    """Return a frozen value with other fields; a__b names field b of field a."""
+    """Return a copy of a frozen value with some fields replaced; a__b names field b of field a."""
     flat = {name: new for name, new in changes.items() if "__" not in name}
     for name, new in changes.items():
         if "__" in name:

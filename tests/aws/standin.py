@@ -19,7 +19,7 @@ class Refusal(Exception):
 
 @dataclass
 class Standin:
-    """A server; `asked` are the actions that were called, with their requests."""
+    """A server; `asked` lists the actions that were called, with their requests."""
 
     url: str
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -107,7 +107,7 @@ def way(to: str, holds: str = "") -> Iterator[Way]:
             self.send_header("Content-Type", "application/x-amz-json-1.1")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            with contextlib.suppress(OSError):  # who asked has gone
+            with contextlib.suppress(OSError):  # the client has closed the connection
                 self.wfile.write(content)
 
         def log_message(self, format: str, *arguments: Any) -> None:

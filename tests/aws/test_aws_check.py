@@ -44,7 +44,7 @@ def only(*ranges: Range, **more: Any) -> Any:
 
 
 CASES: dict[str, tuple[Any, str]] = {
-    # The API's model.
+    # Limits and patterns of the API's model.
     "name": (
         changed(TRAINING, name="my_dogs"),
         "TrainingJobName is 'my_dogs'; write at most 63 letters, digits.*--name",
@@ -113,7 +113,7 @@ CASES: dict[str, tuple[Any, str]] = {
         changed(TRAINING, hyperparameters={"sagemaker_program": "train.py", "a": "b" * 2501}),
         r"HyperParameters.a has 2501 characters; at most 2500 are allowed \(--set\)",
     ),
-    # Between members.
+    # Rules that concern several members.
     "spot": (changed(SPOT, machines__max_wait=599), "a spot job may take 599 s .* less than the 600 s"),
     "month": (changed(TRAINING, machines__max_run=2_419_201), "at most 2419200, 28 days, is allowed"),
     "types and spot": (changed(SPOT, machines__types=("ml.m5.large", "ml.c5.xlarge")), "cannot be spot instances"),
@@ -132,7 +132,7 @@ CASES: dict[str, tuple[Any, str]] = {
     "channel twice": (changed(TRAINING, channels=TRAINING.channels[:1] * 2), "the channel train is named twice"),
     "hyperparameter": (changed(TRAINING, hyperparameters={"epoch": "2"}), "epoch"),
     "value": (changed(TRAINING, hyperparameters={"epochs": "many"}), "hyperparameter epochs is 'many'"),
-    # Tuning.
+    # Rules on tuning jobs.
     "objective": (
         changed(TUNING, objective="accuracy"),
         "the objective accuracy is not among the metrics epoch, train:loss",
@@ -179,7 +179,7 @@ CASES: dict[str, tuple[Any, str]] = {
     ),
     "early stopping": (changed(HYPERBAND, early_stopping=True), "leave out --early-stopping"),
     "resource": (changed(TUNING, resource=(1, 9)), "are only for Hyperband, and the strategy is Bayesian"),
-    # Endpoints and transform jobs.
+    # Rules on endpoints and transform jobs.
     "no image": (changed(HOSTING, model__image=""), "the model has no image"),
     "no artifact": (changed(HOSTING, model__data=""), "the model has no artifact"),
     "artifact": (changed(HOSTING, model__data="s3://models/a.zip"), "must be an archive whose name ends with .tar.gz"),

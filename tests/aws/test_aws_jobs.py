@@ -61,9 +61,11 @@ def jobs(driver: Driver, *arguments: str) -> tuple[Any, list[str]]:
 def test_jobs_asks_at_most_ten_times_in_an_account_of_10_000_jobs(crowded: Driver) -> None:
     oldest = {"SortBy": "CreationTime", "SortOrder": "Ascending", "MaxResults": 1}
     [first] = crowded.emulator.client("sagemaker").list_training_jobs(**oldest)["TrainingJobSummaries"]
-    assert first["TrainingJobName"] == f"job-{MANY - 1:05}", "the account does not have all jobs"
+    assert first["TrainingJobName"] == f"job-{MANY - 1:05}", "the account does not hold all jobs"
     rows, asked = jobs(crowded, "--most", "50")
-    assert [row["name"] for row in rows] == [f"job-{number:05}" for number in range(50)], "the newest are listed"
+    assert [row["name"] for row in rows] == [f"job-{number:05}" for number in range(50)], (
+        "not the newest jobs are listed"
+    )
     assert len(asked) == 10 and [row["cost"] is not None for row in rows] == [True] * 6 + [False] * 44
     rows, asked = jobs(crowded)
     assert len(rows) == 20 and len(asked) == 10
@@ -110,7 +112,7 @@ def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver
     )
     [row], asked = jobs(driver, "--name", "e", "--most", "1")
     assert row["kind"] == "endpoint" and row["name"] == "e" and row["cost"] > 0
-    assert len(asked) == 6, "four lists, and two requests for what the endpoint costs"
+    assert len(asked) == 6, "not exactly four lists and two requests for the endpoint's price"
     [row], asked = jobs(driver, "--name", "e", "--most", "1", "--calls", "5")
     assert row["cost"] is None and len(asked) == 4
     sagemaker.delete_model(ModelName="m")

@@ -1,4 +1,4 @@
-"""byoc init and byoc setup: what they make, check and remove, and what they say without an account."""
+"""byoc init and byoc setup: what they make, check and remove, and what they print for a user without an account."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def s3(emulator: Emulator) -> Any:
     return emulator.client("s3")
 
 
-# The newcomer
+# What a new user reads.
 
 
 def test_a_newcomer_without_an_account_reads_in_sentences_what_is_missing(folder: Path) -> None:

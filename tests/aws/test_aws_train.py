@@ -53,7 +53,7 @@ def test_out_brings_the_model_and_the_records_here(driver: Driver) -> None:
     assert (folder / "output" / "data" / "records.jsonl").exists()
     before = names(driver)
     assert "here is not empty" in driver.run(*TRAIN, "--out", "here", status=1).stderr
-    assert names(driver) == before, "a job was started whose results have no place"
+    assert names(driver) == before, "a job was started although its results have no folder"
 
 
 def test_a_bucket_of_another_region_is_refused_before_the_job_is_sent(driver: Driver) -> None:
@@ -129,7 +129,7 @@ def test_an_option_of_sagemaker_needs_that_place(driver: Driver, option: tuple[s
     assert f"{option[0]} is an option of --on sagemaker" in done.stderr
 
 
-def test_photos_in_s3_are_not_trained_on_here(driver: Driver) -> None:
+def test_training_on_this_machine_refuses_photos_in_s3(driver: Driver) -> None:
     assert "is in S3" in driver.run("train", "--data", f"s3://{BUCKET}/photos/", status=1).stderr
 
 
@@ -140,7 +140,7 @@ def test_photos_that_training_would_refuse_are_reported_before(driver: Driver) -
     assert "class" in driver.run(*TRAIN, "--data", str(folder), status=1).stderr
 
 
-def test_above_the_users_limit_nobody_is_asked_where_nobody_is(driver: Driver) -> None:
+def test_above_the_users_limit_a_job_without_a_terminal_is_refused(driver: Driver) -> None:
     before = names(driver)
     costly = [word for word in TRAIN if word != "--yes"] + ["--max-run", "360000"]
     done = driver.run(*costly, status=1)
@@ -238,7 +238,7 @@ def halted(driver: Driver) -> str:
 
 
 def test_a_later_job_resumes_from_the_checkpoints_of_an_earlier_one(driver: Driver, halted: str) -> None:
-    # Another spelling, and a hyperparameter that may change.
+    # An equal value in another spelling, and a hyperparameter that may change.
     same = ("--set", "learning-rate=0.250", "--set", "checkpoint-seconds=7")
     output = driver.run(*TRAIN, "--name", "second", "--resume", halted, *same, "--env", "DO=wait").stdout
     assert "goes on from its checkpoint" in output

@@ -72,7 +72,7 @@ def test_the_environment_wins_over_the_file_and_options_over_both(
 ) -> None:
     monkeypatch.setenv("BYOC_REGION", "us-west-2")
     monkeypatch.setenv("BYOC_BUCKET", "of-environment")
-    monkeypatch.setenv("BYOC_PROFILE", "")  # empty: says nothing
+    monkeypatch.setenv("BYOC_PROFILE", "")  # an empty variable is ignored
     read = settings(folder, WHOLE, bucket="of-option")
     assert (read.profile, read.region, read.bucket) == ("work", "us-west-2", "of-option")
 

@@ -1,4 +1,4 @@
-"""Ctrl-C while something is made on SageMaker: byoc says what exists, and how to follow it and end it."""
+"""Ctrl-C while byoc makes something on SageMaker: byoc prints what exists, and how to follow it and end it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ IMAGE = "byoc-classifier-serve:cpu"
 MODEL = f"s3://{BUCKET}/made/model.tar.gz"
 DEPLOY = ["deploy", MODEL, "--serve-image", IMAGE, "--yes", "--endpoint"]
 TRANSFORM = ["transform", f"s3://{BUCKET}/photos/train/", "--model", MODEL, "--serve-image", IMAGE, "--yes"]
-# The request that is on its way when Ctrl-C comes.
+# Names of the requests that byoc is sending when Ctrl-C comes.
 MODEL_IS_MADE = pytest.param("CreateModel", marks=pytest.mark.slow)
 HOSTED = (MODEL_IS_MADE, "CreateEndpointConfig", "CreateEndpoint")
 
@@ -45,9 +45,9 @@ def there(driver: Driver, name: str) -> set[str]:
 
 
 def stopped(driver: Driver, operation: str, *arguments: str, freed: bool = True, times: int = 1) -> str:
-    """Return what byoc says after Ctrl-C while the answer to a request is on its way.
+    """Return the output of byoc after Ctrl-C while the answer to a request is on its way.
 
-    The answer comes after Ctrl-C, or never if it is not `freed`. As at a terminal, every process of byoc's group gets the signal.
+    If `freed`, the answer comes after Ctrl-C; otherwise it never comes. As at a terminal, every process of byoc's group gets the signal.
     """
     with driver.through(holds=operation) as way, driver.running(*arguments) as process:
         wait_for(lambda: operation in way.seen)
@@ -71,7 +71,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", range(len(MOMENTS)))
-def test_ctrl_c_around_the_request_says_of_a_job_what_is_true(driver: Driver, moment: int) -> None:
+def test_ctrl_c_around_the_request_reports_whether_the_job_exists(driver: Driver, moment: int) -> None:
     text, seconds = MOMENTS[moment]
     name = f"around-{moment}"
     with driver.running(*TRAIN, "--name", name, "--env", "DO=wait") as process:

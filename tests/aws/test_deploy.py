@@ -226,7 +226,7 @@ def test_an_asynchronous_endpoint_answers_through_s3_and_scales_to_zero(hosted: 
     assert keys and not [key for key in keys if "/requests/" in key]
 
 
-def test_what_stands_around_an_endpoint_changes_without_an_update(hosted: Hosted) -> None:
+def test_scaling_alarms_and_life_of_an_endpoint_change_without_an_update(hosted: Hosted) -> None:
     before = hosted.deploy("around", "first")
     said = hosted.json("deploy", "--endpoint", "around", "--autoscale", "1:2", "--alarms", "--life", "2", "--yes")
     assert said["config"] == before["config"] and said["until"]

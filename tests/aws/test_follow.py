@@ -1,4 +1,4 @@
-"""Following a job: what byoc shows, how it handles failures, and what it says to a user who stops following."""
+"""Following a job: what byoc shows, how it handles failures, and what it prints for a user who stops following."""
 
 import io
 import json

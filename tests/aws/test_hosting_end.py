@@ -23,7 +23,9 @@ def test_delete_takes_all_that_was_made_for_an_endpoint(hosted: Hosted) -> None:
         "DeleteModel",
         "DeleteModel",
     ]
-    assert len(left(hosted, "whole")) == 8  # two configurations, models and alarms, a target and the endpoint
+    assert (
+        len(left(hosted, "whole")) == 8
+    )  # two configurations, two models, two alarms, a scaling target and the endpoint
     told = hosted.byoc("delete", "whole", "--yes")
     assert "deleted endpoint whole" in told and "stay in S3" in told
     assert left(hosted, "whole") == []
@@ -98,7 +100,7 @@ def test_delete_expired_takes_what_is_over_its_time(hosted: Hosted) -> None:
     hosted.byoc("delete", "longer", "--yes")
 
 
-def test_to_stay_is_to_delete_the_endpoint_when_its_life_ends(hosted: Hosted) -> None:
+def test_deploy_with_stay_deletes_the_endpoint_when_its_life_ends(hosted: Hosted) -> None:
     hosted.deploy("stayed", "first", "--life", "0.0001", "--stay")
     assert left(hosted, "stayed") == []
 

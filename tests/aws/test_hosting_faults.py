@@ -47,7 +47,7 @@ def test_an_endpoint_that_never_gets_healthy_is_given_up(hosted: Hosted) -> None
 
 
 def lines(logs: Any, group: str) -> list[str]:
-    """Return the lines of a log group, none before it is there."""
+    """Return the lines of a log group; an empty list if the group does not exist yet."""
     try:
         return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
     except logs.exceptions.ResourceNotFoundException:

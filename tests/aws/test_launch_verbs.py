@@ -1,4 +1,4 @@
-"""The driver's verbs as functions, for notebooks: the same as the commands, without a plan and without a question."""
+"""The driver's verbs as functions for notebooks. They do the same as the commands, but print no plan and ask no question."""
 
 from dataclasses import replace
 from pathlib import Path

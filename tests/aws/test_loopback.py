@@ -1,4 +1,4 @@
-"""No test of the driver reaches another machine: here the guard itself is tested."""
+"""The guard of the tests of the driver: it refuses every connection to another machine."""
 
 import socket
 import subprocess

@@ -1,7 +1,7 @@
-"""Our requests, compared with those that others send to AWS, and sent to the local SageMaker.
+"""Our requests are compared with requests that others send to AWS, and are sent to the local SageMaker.
 
-The others' are the shapes that the SageMaker controller of AWS Controllers for Kubernetes runs against AWS, and the developer
-guide's samples (tests/sagemaker/others.py).
+The others' requests have two sources: the SageMaker controller of AWS Controllers for Kubernetes (ACK), which runs them against AWS, and
+the samples of the developer guide (tests/sagemaker/others.py).
 """
 
 import io
@@ -74,24 +74,24 @@ THEIRS: dict[str, tuple[dict[str, Any], Any]] = {
     "guide": (others.tuning("tuning", METRIC_DEFINITIONS, **others.GUIDE), GUIDE),
     "transform": (others.TRANSFORM, TRANSFORM),
 }
-# Members that others' requests have and ours do not have, or have differently; and why they mean the same.
+# Members in which the others' requests differ from ours although both mean the same. Each comment gives the reason.
 SAME = {
     # The default (API, Channel): no compression, no records.
     "CompressionType",
     "RecordWrapperType",
-    # ACK's training job has none, its tuning job has.
+    # ACK's tuning job has metric definitions, its training job has none.
     "MetricDefinitions",
     # False is the default.
     "EnableInterContainerTrafficEncryption",
     # We always name File in each channel, and a missing scale means Auto.
     "InputMode",
     "ScalingType",
-    # Of ours alone.
+    # Only our requests have these members.
     "Tags",
     "ProfilerConfig",
     "Accept",
     "KeepAlivePeriodInSeconds",
-    # Our answers are JSON lines too.
+    # Our list of these types also names JSON Lines, a format of our answers.
     "JsonContentTypes",
 }
 
@@ -140,8 +140,8 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
     assert running.end() == 130, running.output.read_text()
 
 
-# Requests that the emulator refuses by name, since it lacks several instance types, images that are not ours and checkpoints of
-# a tuning job's training jobs; and requests about things that do not exist.
+# The emulator refuses these requests by name, because it lacks several instance types, images of other projects and checkpoints of a tuning
+# job's training jobs; or the requests name things that do not exist.
 LACKING = {"several types", "pools", "digest", "spot tuning", "package", "warm start"}
 
 
@@ -150,7 +150,7 @@ def test_the_local_sagemaker_accepts_every_request(emulator: Emulator, name: str
     client = emulator.client("sagemaker")
     unique = name.replace(" ", "-")
     for operation, request in calls(GOOD[name]):
-        if operation == "CreateEndpoint":  # without this, it would start the model
+        if operation == "CreateEndpoint":  # the request would start the model
             continue
         renamed = {member: unique for member in others.NAMES.values() if member in request and member != "ModelName"}
         renamed |= {"ModelName": unique} if operation == "CreateModel" else {}

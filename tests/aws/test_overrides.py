@@ -1,4 +1,4 @@
-"""--override: any member of the API that no option knows, checked before it is sent."""
+"""--override: any member of the API that no option sets, checked before it is sent."""
 
 from typing import Any
 

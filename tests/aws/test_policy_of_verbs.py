@@ -1,4 +1,4 @@
-"""The policy file of `byoc setup policy`: with it each verb works, and without any one of its actions the verb says which is missing.
+"""The policy file of `byoc setup policy`: each verb works with it, and if an action is missing from it, the verb names that action.
 
 An IAM user of the local SageMaker runs the verbs; its policies are evaluated for every request (local_test/sagemaker/access.py).
 """
@@ -12,7 +12,7 @@ from launch.aws.account.permissions import VERBS
 from tests.aws.office import Office, Scenario, office  # noqa: F401
 from tests.aws.scenarios import ACCOUNT, SCENARIOS, deploy_of_ecr
 
-# The beginning of the names of buckets and roles that the scenarios make.
+# The prefix of the names of buckets and roles that the scenarios make.
 WHERE = policy.Place(ACCOUNT, "us-east-1", "*", "byoc", "*")
 QUICK = ("data upload", "setup register", "setup remove", "setup create")
 # The emulator has no price list, no quotas and no service-linked roles, so no request needs these actions.
@@ -57,7 +57,7 @@ def test_each_verb_works_on_its_policy_and_each_action_is_needed(office: Office,
         printed = office.run(arguments)
         assert office.asked()[action] is False, (action, printed)
         if not permissions[action].else_:
-            # S3 answers 403 also for an answer that is not there yet.
+            # S3 also answers 403 for an object that does not exist yet, such as an asynchronous answer.
             assert "status 1" in printed and (action in printed or "allow reading these keys of S3" in printed), (
                 action,
                 printed,

@@ -226,7 +226,9 @@ def test_a_quotas_code_is_looked_for_once(home: Path, monkeypatch: pytest.Monkey
         [spot] = quotas.read(account, "spot training", ["ml.g4dn.xlarge"], 1)
     assert first.short and "4, and the plan needs 5" in str(first)
     assert not second.short and second.value == 3
-    assert [action for action, _ in server.asked].count("ListServiceQuotas") == 2  # its two pages
+    assert [action for action, _ in server.asked].count(
+        "ListServiceQuotas"
+    ) == 2  # one request for each of the two pages
     assert spot.name == "ml.g4dn.xlarge for spot training job usage"
 
 

@@ -49,7 +49,7 @@ def test_the_second_job_of_a_warm_pool_skips_the_feature_pass(tiny: Path, tmp_pa
         [cold] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")
         written = cold.stat().st_mtime_ns
         driver.json(*train, "--name", "warm", "--set=epochs=2")
-        [warm] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")  # the second job has the pool now
+        [warm] = driver.emulator.data.glob("pools/*/features/*/*.safetensors")  # the second job has the warm pool now
         assert (warm.name, warm.stat().st_mtime_ns) == (cold.name, written), "features were computed again"
         assert driver.describe("cold")["WarmPoolStatus"]["ReusedByJob"] == "warm"
 
@@ -81,7 +81,7 @@ def test_a_run_on_sagemaker_ends_with_what_its_endpoint_answers_to_test_photos(t
         assert {entry["truth"] for entry in answered} <= {"brick", "coffee"} and answered
         right = sum(entry["label"] == entry["truth"] for entry in answered)
         assert len(answered) < 4 or right == round(test["accuracy"] * 4), (
-            "the endpoint serves the model that was judged"
+            "the endpoint serves another model than the one that was tested"
         )
         assert driver.json("delete", "--all-of-run", "all", "--yes")["endpoints"] == ["all"]
         assert driver.json("jobs", "--leftovers") == []

@@ -46,13 +46,13 @@ def test_an_endpoints_requests_errors_and_latency_are_those_of_cloudwatch(driver
     found = facts(driver)
     [section] = found["sections"]
     held = dict(section["facts"])
-    # The deploy asked once, to see that the endpoint answers.
+    # The deployment sent one request to see whether the endpoint answers.
     assert held["Invocations"] == "8" and held["Errors 4xx"] == "2 (25 %)" and held["Errors 5xx"] == "0"
     assert held["Status"] == "InService" and held["Instances"] == "AllTraffic: 1 x ml.m5.large"
     assert held["Autoscaling"] == "1 to 3 instances" and held["Latency"].startswith("model: p50 ")
     assert {chart["title"] for chart in section["charts"]} >= {"Invocations and errors", "Latency by part, p99"}
     missing = " ".join(section["missing"])
-    assert "no CPUUtilization" in missing, "the local CloudWatch has none"
+    assert "no CPUUtilization" in missing, "the local CloudWatch does not keep this metric"
     assert "Scaling events are unknown" in missing
 
 

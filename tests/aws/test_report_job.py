@@ -1,4 +1,4 @@
-"""`byoc report JOB`: a training or tuning job on a local SageMaker, while it runs, after it and where it failed."""
+"""`byoc report JOB`: a training or tuning job on a local SageMaker, while it runs, after it has ended and after it has failed."""
 
 import json
 import re
@@ -82,7 +82,7 @@ def test_without_a_price_no_cost_is_guessed(driver: Driver) -> None:
 
 
 def test_what_an_idle_gpu_of_a_job_cost_is_said_in_money_where_a_price_is_known(driver: Driver, tmp_path: Path) -> None:
-    """The records are made; the billed seconds, the instances and the price are those of the job that ran."""
+    """The records are synthetic; the billed seconds, the instances and the price are those of the job that ran."""
     driver.run(*TRAIN, "--name", "idle", "--instance", "ml.g4dn.xlarge")
     folder = machine(write(tmp_path, healthy()), {"gpu0_percent": [3.0] * 600, "cpu0": [20.0] * 600})
     files = {path.name: path.read_bytes() for path in (folder / "output" / "data").iterdir()}

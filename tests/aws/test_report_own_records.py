@@ -1,4 +1,4 @@
-"""What real training records of its machine on a local SageMaker is in `byoc report`, although byoc turns SageMaker's profiler off."""
+"""`byoc report` shows what a real job on a local SageMaker recorded about its machine, although byoc turns SageMaker's profiler off."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from tests.aws.driver import Driver, with_real_programs
 
-# So little that a job takes seconds, most of which are its imports.
+# These settings make a job take seconds. Most of that time goes into imports.
 SET = [f"--set={one}" for one in ("weights=random", "epochs=1", "batch-size=4", "precision=fp32")]
 ON = ["--on", "sagemaker", "--yes", "--sender", "boto3", "--backbone", "timm/test_efficientnet", *SET]
 

@@ -1,4 +1,4 @@
-"""The price that the report on a job of SageMaker's is made with: --price, or that of `byoc prices`, and none that is guessed."""
+"""The price in a report on a SageMaker job comes from --price or from `byoc prices`; no price is guessed."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""`byoc report s3://...`: what lies below a prefix, with nothing downloaded but what a report reads."""
+"""`byoc report s3://...`: a report on the files below a prefix. Only the files that the report reads are downloaded."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def reported(driver: Driver, uri: str) -> tuple[str, dict[str, Any]]:
 
 
 def profiler(folder: Path) -> dict[str, bytes]:
-    """Return a host's system metrics as the profiler leaves them in S3."""
+    """Return a host's system metrics as the profiler writes them to S3."""
     metrics(folder, [50] * 100, [60] * 100)
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.json")}
 
@@ -61,7 +61,7 @@ def test_a_jobs_prefix_gives_its_records_and_its_profiler_output_and_no_other_fi
     assert "95.8 % of the test photos" in printed and "page: report-one.html" in printed
     assert facts["source"] == f"s3://{BUCKET}/one/"
     assert any(chart["title"] == "algo-1: GPU use" for section in facts["sections"] for chart in section["charts"])
-    assert "byoc-report-" not in json.dumps(facts), "no name of a temporary folder is shown"
+    assert "byoc-report-" not in json.dumps(facts), "the name of a temporary folder is shown"
 
 
 def test_an_archive_may_be_named_itself(driver: Driver) -> None:

@@ -189,7 +189,7 @@ def test_a_version_of_the_model_registry_takes_the_place_of_image_and_data() -> 
 
 
 def fields(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of every field of a specification, those of its parts included."""
+    """Yield the path and the value of every field of a specification, including the fields of its parts."""
     for field in dataclasses.fields(value):
         held = getattr(value, field.name)
         yield f"{path}{field.name}", held
@@ -208,7 +208,7 @@ EXCEPTIONS = {
     # A transform job has no volume, time limit, spot or warm pool in the API.
     "transform": {"machines__volume_gb", "machines__max_run", "machines__spot", "machines__max_wait"}
     | {"machines__keep_alive", "machines__retries"},
-    # Keys and traffic of a model are the configuration's and the job's.
+    # Traffic is encrypted between the hosts of a job; an endpoint has no such setting.
     "hosting": {"model__identity__security__encrypt_traffic"},
     # Fields that only an endpoint with instances has.
     "serverless": {"count", "types", "detailed_metrics", "model__identity__security__encrypt_traffic"}

@@ -100,7 +100,8 @@ def captured(wanted: list[tuple[Any, str]]) -> list[dict[str, Any]]:
     done = subprocess.run(
         [sdk.PYTHON, "-P", Path(__file__).with_name("captured.py")],
         input=json.dumps(jobs),
-        env=os.environ | {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "PYTHONHASHSEED": "0"},  # a set has one order
+        env=os.environ
+        | {"SAGEMAKER_SUPPRESS_V2_WARNING": "1", "PYTHONHASHSEED": "0"},  # so that sets have the same order in each run
         capture_output=True,
         text=True,
         check=False,
@@ -152,7 +153,7 @@ def test_every_named_difference_is_one(answers: dict[str, dict[str, Any]]) -> No
 
 
 def overridden(wanted: Any) -> dict[str, Any]:
-    """Return the overrides of a specification, those of its parts included."""
+    """Return the overrides of a specification, including those of its parts."""
     parts = [wanted, getattr(wanted, "model", None), getattr(wanted, "training", None)]
     return {name: value for part in parts for name, value in (getattr(part, "overrides", None) or {}).items()}
 

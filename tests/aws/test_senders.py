@@ -56,7 +56,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
 
 
 def sent(emulator: Emulator, wanted: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return each request of a specification and Describe's answer about it; running jobs are ended."""
+    """Return each request of a specification and Describe's answer about it. Stop the jobs that run."""
     client, found = emulator.client("sagemaker"), []
     for operation, request in calls(wanted):
         kind = next(kind for kind, member in NAMES.items() if operation == f"Create{member.removesuffix('Name')}")
@@ -95,7 +95,7 @@ def test_what_is_sent_is_accepted_and_described_as_it_was(
         assert kept(request, answer), (request, answer)
 
 
-@pytest.mark.slow  # created by the test before
+@pytest.mark.slow  # needs what the test before has created
 @BOTH
 def test_every_created_thing_has_the_tags(session: Session, emulator: Emulator, choice: Any) -> None:
     client = emulator.client("sagemaker")
@@ -147,7 +147,7 @@ def test_what_aws_would_refuse_is_not_sent(folder: Path, choice: Any) -> None:
         sender(Session(Settings(region="us-east-1")), choice).send(changed(TRAINING, name="a_b"))
 
 
-def test_an_sdk_that_says_nothing_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+def test_an_sdk_process_without_an_answer_is_reported_in_one_sentence(folder: Path, tmp_path: Path) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho 'Traceback (most recent call last):' >&2\necho 'OSError: no room' >&2\nexit 4\n")
     broken.chmod(0o755)

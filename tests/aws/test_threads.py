@@ -1,4 +1,4 @@
-"""Work on many files at a time: what is still going on when an error is raised."""
+"""Work on many files at a time: which files are still finished after one raised an error."""
 
 import threading
 from pathlib import Path
@@ -23,7 +23,7 @@ def test_an_error_is_raised_when_the_files_that_were_begun_are_done_with() -> No
         all_begun.wait(60)
         if file.key == "0.jpg":
             raise OSError("the first is refused")
-        failing[0].join(60)  # so the error has been noticed
+        failing[0].join(60)  # when the thread has ended, its error has been noticed
         done.append(file)
 
     with pytest.raises(OSError, match="the first is refused"):

@@ -11,7 +11,7 @@ from tests.aws.hosted import BUCKET, Hosted, emulator, hosted, photo  # noqa: F4
 
 @pytest.fixture
 def photos(folder: Path, photo: Path) -> Path:
-    """A folder of two photos, and what a system left behind."""
+    """A folder with two photos and a file that macOS leaves in folders."""
     (folder / "photos" / "b").mkdir(parents=True)
     for name in ("a.jpg", "b/c.jpg"):
         (folder / "photos" / name).write_bytes(photo.read_bytes())
@@ -66,7 +66,7 @@ def test_a_dry_run_of_a_transform_shows_what_our_image_needs(hosted: Hosted, pho
     assert job["ModelName"] == sent["CreateModel"]["ModelName"]
     assert job["TransformInput"]["ContentType"] == "application/x-image"
     assert job["TransformOutput"]["Accept"] == "application/json"
-    assert "BatchStrategy" not in job and "MaxPayloadInMB" not in job  # the container says them
+    assert "BatchStrategy" not in job and "MaxPayloadInMB" not in job  # the container answers with these values itself
 
 
 def test_a_model_that_does_not_start_fails_the_job_with_its_last_lines(hosted: Hosted, photos: Path) -> None:

@@ -1,4 +1,4 @@
-"""`byoc try NAME --on sagemaker`: the photos of the page go to an endpoint, whose account's keys stay where byoc runs."""
+"""`byoc try NAME --on sagemaker`: the page's photos go to an endpoint, and only the process of byoc has the account's keys."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from launch.try_page.timed import ALL
 from tests.aws.hosted import Hosted, emulator, hosted, photo  # noqa: F401
 from tests.tried import tried
 
-pytestmark = pytest.mark.slow  # the local SageMaker starts endpoints
+pytestmark = pytest.mark.slow  # each test starts an endpoint of the local SageMaker
 
 
 @pytest.mark.parametrize("named", [("dogs", "--on", "sagemaker"), ("--endpoint", "dogs")], ids=" ".join)

@@ -86,7 +86,7 @@ def test_a_second_upload_sends_only_what_changed(session: Session, s3: Any, buck
     assert upload(session, folder, f"s3://{bucket}/data").sent == 20
     assert upload(session, folder, f"s3://{bucket}/data/").sent == 0
     changed = folder / "train/a/3.jpg"
-    changed.write_bytes(changed.read_bytes()[::-1])  # as long as before
+    changed.write_bytes(changed.read_bytes()[::-1])  # the size stays the same
     (folder / "train/a/new.jpg").write_bytes(b"new")
     assert upload(session, folder, f"s3://{bucket}/data").sent == 2
     assert s3.get_object(Bucket=bucket, Key="data/train/a/3.jpg")["Body"].read() == changed.read_bytes()
@@ -162,7 +162,7 @@ def test_the_command_checks_uploads_and_names_other_objects_in_s3(
     s3.put_object(Bucket=bucket, Key=f"byoc/data/{tiny.name}/train/old.jpg", Body=b"old")
     done = byoc("data", "upload", tiny, *where)
     assert "0 sent" in done.stdout and "note: 1 objects in S3 are not in the folder" in done.stdout
-    assert "training can start" not in done.stdout  # what is in S3 was checked before
+    assert "training can start" not in done.stdout  # files that are already in S3 were checked before
     assert len(keys(s3, bucket)) == told["files"] + 1
 
     done = byoc("data", "upload", tiny, *where, "--delete", stdin=subprocess.DEVNULL)
@@ -221,7 +221,7 @@ def test_a_file_is_signed_as_botocore_signs_it(
         == theirs["X-Amz-Content-SHA256"]
         == hashlib.sha256(file.path.read_bytes()).hexdigest()
     )
-    # The request that arrived, signed once more by botocore itself.
+    # Sign the received request again with botocore itself.
     signed = ours["Authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
     headers = {key: value for key, value in ours.items() if key.lower() in signed}
     request = AWSRequest("PUT", wire.url + wire.paths[0], headers, file.path.read_bytes())
@@ -246,13 +246,13 @@ def test_all_files_go_through_connections_that_send_at_once(
 
 def open_sockets(port: int | None) -> list[socket.socket]:
     """Return this process's connections to a port."""
-    # Some objects warn when they are asked for their __class__, as isinstance does.
+    # isinstance reads an object's __class__, and some objects warn when it is read.
     found = [one for one in gc.get_objects() if issubclass(type(one), socket.socket) and one.fileno() != -1]
     return [one for one in found if peer(one) == port]
 
 
 def peer(one: socket.socket) -> int | None:
-    """Return the port at the other end of a socket; None where there is none."""
+    """Return the port at the other end of a socket; None if the socket is not connected."""
     try:
         return int(one.getpeername()[1])
     except (OSError, IndexError):
@@ -301,7 +301,7 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
         stderr=subprocess.PIPE,
         text=True,
     )
-    order(emulator, kind="s3-slow", target=bucket, times=10_000, seconds=1)  # so that all files take twenty seconds
+    order(emulator, kind="s3-slow", target=bucket, times=10_000, seconds=1)  # all files then take twenty seconds
     try:
         while len(keys(s3, bucket)) < 20:
             assert process.poll() is None, process.communicate()
@@ -314,5 +314,5 @@ def test_ctrl_c_leaves_what_is_done_and_the_same_command_goes_on(
     there = len(keys(s3, bucket))
     assert 20 <= there < 300
     done = upload(session, folder, f"s3://{bucket}/x")
-    assert 300 - there - THREADS <= done.sent <= 300 - there  # files that were on their way have arrived since
+    assert 300 - there - THREADS <= done.sent <= 300 - there  # files that were being sent have arrived since
     assert len(keys(s3, bucket)) == 300

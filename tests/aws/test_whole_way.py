@@ -1,6 +1,6 @@
-"""Every verb on the local SageMaker with real photos, from upload to delete: the results equal those of this machine alone.
+"""Every verb on the local SageMaker with real photos, from upload to delete: the results equal those that this machine computes alone.
 
-Once with the jobs and endpoints as processes, and once in Docker with this project's images.
+The test runs once with jobs and endpoints as processes, and once in Docker with this project's images.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""An artifact's inference.py in the original style, which does what a body says: for faults that photos do not cause."""
+"""An artifact's inference.py in the original style. It does what the body of a request orders, for faults that no photo causes."""
 
 import os
 import time

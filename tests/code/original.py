@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import torch
-from dependency import scale  # in lib
+from dependency import scale  # a module in the folder lib
 from PIL import Image
 
 from classifier import Net  # a module beside this file, not the server's package of that name

@@ -23,7 +23,7 @@ from types import FrameType
 from benchmarks import machine
 from tests.gpu import WRONG
 
-# In this order, each with its function and the seconds after which it is given up.
+# The checks in their order, each with its function and its time limit in seconds.
 CHECKS = {
     "device": ("checks.device", 40),
     "tests": ("checks.tests", 100),
@@ -38,12 +38,12 @@ CHECKS = {
     "networks": ("networks.networks", 120),
     "decoding": ("networks.decoding", 40),
 }
-LEAST = 10  # seconds without which no check is begun
+LEAST = 10  # seconds that must be left to begin a check
 Row = dict[str, str]
 
 
 def main() -> int:
-    """Run the checks, print the table and return 1 when a line says that something is wrong."""
+    """Run the checks, print the table and return 1 if a line reports that something is wrong."""
     options = _parse()
     if options.here:
         return _run_here(options)
@@ -51,7 +51,7 @@ def main() -> int:
         signal.signal(number, _interrupt)
     end, rows, described = time.monotonic() + options.seconds, [], machine.describe()
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    # The table as the docs take it.
+    # The table in Markdown, as the docs hold it.
     print(f"{json.dumps(described)}\n\n| check | what | figure | verdict |\n| --- | --- | --- | --- |", flush=True)
     try:
         for name in options.only:
@@ -77,12 +77,16 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--quick", action="store_true", help="a small model and few photos, to try the code")
-    parser.add_argument("--seconds", type=float, default=590, help="of all checks together (default: %(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=590, help="time limit of all checks together (default: %(default)s)"
+    )
     out = machine.ROOT / "runs" / "gpu.json"
     parser.add_argument(
         "--out", type=Path, default=out, metavar="FILE", help="where the table is kept (default: %(default)s)"
     )
-    parser.add_argument("--here", action="store_true", help="run the check in this process, whose lines are JSON")
+    parser.add_argument(
+        "--here", action="store_true", help="run the one check in this process and print its rows as JSON"
+    )
     options = parser.parse_args()
     unknown = [name for name in options.only if name not in CHECKS]
     if unknown:
@@ -133,7 +137,7 @@ def _run_here(options: argparse.Namespace) -> int:
 
     from tests.gpu.checks import Setting
 
-    # So that what was started is ended, and temporary folders go.
+    # SIGTERM raises SystemExit, so that started processes are ended and temporary folders are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if options.device == "cuda" and not torch.cuda.is_available():
         print("torch finds no GPU", file=sys.stderr)

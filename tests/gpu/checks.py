@@ -25,7 +25,7 @@ from train.loop.engine import set_learning
 from train.precision import autocast, compute_exactly, resolve_precision
 
 Line = tuple[str, str, str]  # what, figure, verdict
-WARM = 10  # steps
+WARM = 10  # steps before the time is measured
 # The tests whose code computes on a GPU if there is one.
 TESTS = (
     "train/test_collector.py",
@@ -91,7 +91,7 @@ class Setting:
 
 
 def device(setting: Setting) -> Iterator[Line]:
-    """Say which GPU was found, and which precision `auto` chooses there."""
+    """Report which GPU was found, and which precision `auto` chooses on it."""
     yield "found", found(), RIGHT if setting.device == "cpu" or torch.cuda.is_available() else WRONG
     yield "torch, precision of auto", f"{torch.__version__}, {resolve_precision('auto')}", MEASURED
     if setting.device == "cuda":
@@ -114,7 +114,7 @@ def tests(setting: Setting) -> Iterator[Line]:
 
 
 def steps(setting: Setting) -> Iterator[Line]:
-    """Time training steps on tensors in memory at each precision, and their GPU memory: fine-tuning cannot be faster."""
+    """Measure the time and GPU memory of training steps on tensors in memory, at each precision: the upper bound of fine-tuning's speed."""
     compute_exactly()
     for precision in ("fp32", "bf16") if setting.device == "cpu" else ("fp32", "bf16", "fp16"):
         rate, fine = step_rate(setting, precision)
@@ -199,7 +199,7 @@ def folding(setting: Setting) -> Iterator[Line]:
 
 
 def casting(setting: Setting) -> Iterator[Line]:
-    """Time one photo and eight: with autocast, with weights cast once, and on a GPU with the latter as a CUDA graph."""
+    """Time one photo and eight photos: with autocast, with weights cast once, and on a GPU also the cast weights as a CUDA graph."""
     model, pixels = _model(setting)
     cast = copy.deepcopy(model)
     cast.backbone, cast.head = cast.backbone.bfloat16(), cast.head.bfloat16()
@@ -243,7 +243,7 @@ def _cast_forward(model: Classifier, pixels: Tensor) -> Tensor:
 
 
 def _graph(model: Classifier, pixels: Tensor) -> Callable[[], Tensor]:
-    """Return the forward pass of these pixels as one CUDA graph; it runs in a stream of its own first, as torch asks."""
+    """Return the forward pass of these pixels as one CUDA graph. It first runs in a stream of its own, as torch requires."""
     side: Any = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
@@ -262,7 +262,7 @@ def _graph(model: Classifier, pixels: Tensor) -> Callable[[], Tensor]:
 
 
 def _seconds(work: Callable[[], Any], setting: Setting) -> float:
-    """Return the median seconds of a call, the device's part included."""
+    """Return the median seconds of a call, including the device's work."""
 
     def call() -> None:
         work()
@@ -272,7 +272,7 @@ def _seconds(work: Callable[[], Any], setting: Setting) -> float:
 
 
 def ready_model(backbone_name: str, classes: int) -> tuple[Classifier, int]:
-    """Return a model as fine-tuning has it, where batch normalisation keeps its statistics, and its pixels a side."""
+    """Return a model as in fine-tuning, where batch normalisation keeps its statistics, and the side of its photos in pixels."""
     backbone, features, preprocessing = build_backbone(backbone_name)
     model = Classifier(backbone, build_head(features, (), 0.0, classes), preprocessing, 1.0)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -281,7 +281,7 @@ def ready_model(backbone_name: str, classes: int) -> tuple[Classifier, int]:
 
 
 def synchronise(device: str) -> None:
-    """Wait for what the device was given to do."""
+    """Wait until the device has finished its work."""
     if device == "cuda":
         torch.cuda.synchronize()
 
@@ -292,6 +292,6 @@ def memory(device: str) -> float:
 
 
 def reset_memory(device: str) -> None:
-    """Let `memory` count from now on."""
+    """Reset the maximum that `memory` returns."""
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()

@@ -58,7 +58,7 @@ def finetune(setting: Setting) -> Iterator[Line]:
 
 
 def serving(setting: Setting) -> Iterator[Line]:
-    """Load the server with different numbers of clients: photos a second, and how long the clients wait for an answer."""
+    """Measure the server with different numbers of clients: photos a second, and how long the clients wait for an answer."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         photos = make_photos(folder / "photos", 8)
@@ -115,7 +115,8 @@ def make_photos(folder: Path, each: int) -> Path:
 def _job(base: Path, photos: Path, setting: Setting, hyperparameters: Mapping[str, object]) -> tuple[str, str]:
     """Run a job, or go on with one that was stopped; return a figure and a verdict.
 
-    The figure says how fast the last epoch of fine-tuning was, and how long it waited for data. If the job fails, it says why.
+    The figure holds the speed of the last epoch of fine-tuning, and the share of its time that was spent waiting for data. If the job
+    fails, the figure is its error.
     """
     (base / "checkpoints").mkdir(parents=True, exist_ok=True)
     fixed = {"epochs": 2, "finetune-epochs": 2, "finetune-batch-size": setting.batch, "checkpoint-seconds": 0}

@@ -62,7 +62,7 @@ def test_the_pickled_body_runs_its_command_where_it_is_unpickled(tmp_path: Path)
 
 
 def test_the_huge_png_claims_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)  # a limit that classifier.images removes
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000_000)  # classifier.images removes this limit
     with pytest.raises(Image.DecompressionBombError, match="3600000000 pixels"):
         Image.open(io.BytesIO(bodies.huge_png()))
 

@@ -10,13 +10,13 @@ import torch
 
 from tests.places import INSIDE
 
-pytestmark = pytest.mark.skipif(not (INSIDE and torch.version.cuda), reason="it looks at a CUDA image from inside")
-# Named as torch is linked, or as a part of cuDNN, which adds its own version to the name.
+pytestmark = pytest.mark.skipif(not (INSIDE and torch.version.cuda), reason="this test runs only inside a CUDA image")
+# A library has the name with which torch is linked. A part of cuDNN is named without its version, which cuDNN adds.
 NAME = re.compile(
     rb"lib(?:cudnn|cublas|cusparse|curand|cufft|cusolver|cufile|cupti|nvrtc|nvJitLink|nccl|nvshmem)\w*\.so\.\d+"
 )
 PART = re.compile(rb"libcudnn_\w+\.so(?![\w.])")
-# cuDNN asks for a part that its package does not hold yet; serving solves no equations, so its image leaves out 245 MB.
+# cuDNN names a part that its package does not hold yet. Serving solves no equations, so its image leaves out libcusolver's 245 MB.
 ABSENT = {"libcudnn_engines_tensor_ir.so.9"} | ({"libcusolver.so.12"} if INSIDE == "serve" else set())
 
 
@@ -29,7 +29,7 @@ def installed() -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def shipped() -> set[str]:
-    """The names of the libraries that the packages came with."""
+    """The names of the libraries that the packages contain."""
     files = [file for one in distributions() if one.name.startswith("nvidia") for file in one.files or ()]
     return {file.name for file in files if ".so" in file.name}
 
@@ -44,7 +44,7 @@ def test_every_library_that_torch_or_another_library_names_is_in_the_image(insta
     absent = {name: sorted(by) for name, by in named.items() if name not in installed}
     assert absent.keys() == ABSENT, absent
     for purpose in ("cudnn_cnn", "cublasLt", "cusparse", "curand", "cufft", "nccl"):
-        assert [name for name in named if name.startswith(f"lib{purpose}.so.")], f"nothing names lib{purpose}"
+        assert [name for name in named if name.startswith(f"lib{purpose}.so.")], f"no library names lib{purpose}"
 
 
 def test_of_the_shipped_libraries_only_a_second_nvrtc_was_removed(

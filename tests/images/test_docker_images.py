@@ -108,7 +108,7 @@ def served(job: Path) -> Iterator[str]:
 
 
 def ask(container: str, path: str, body: Path | None = None) -> tuple[int, str]:
-    """Ask from inside the container, which has no network; return status and text."""
+    """Send a request from inside the container, which has no network; return the status and the text."""
     done = subprocess.run(
         ["docker", "exec", "-i", container, "python", "-c", CLIENT, f"http://127.0.0.1:8080{path}"],
         input=body.read_bytes() if body else b"",
@@ -126,7 +126,7 @@ def test_an_image_names_itself_and_starts_its_program_by_argument_or_alone(image
     config, labels = found["Config"], found["Config"]["Labels"]
     assert (found["Os"], found["Architecture"]) == ("linux", "amd64")
     assert config["Entrypoint"] == ["/usr/local/bin/byoc-entrypoint"] and config["Cmd"] == [program]
-    assert not config.get("User"), "the platform expects root"
+    assert not config.get("User"), "the image does not run as root, which the platform expects"
     for name in ("title", "version", "licenses"):
         assert labels[f"org.opencontainers.image.{name}"]
     assert "unknown" not in labels.values()

@@ -1,4 +1,4 @@
-"""Promises of the Dockerfiles and the images' locks that can be checked without Docker."""
+"""Rules for the Dockerfiles and the images' locks that can be checked without Docker."""
 
 import os
 import re

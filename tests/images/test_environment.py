@@ -1,4 +1,4 @@
-"""torchvision and timm, imported as any user's code would, beside the environment's build of torch."""
+"""torchvision and timm beside the environment's build of torch, imported as a user's code imports them."""
 
 import subprocess
 import sys
@@ -66,7 +66,7 @@ def test_transforms_of_both_generations_and_image_folders_work_in_loader_process
                 print(tuple(next(iter(loader))[0].shape), len(photos.classes))
     """
     script = textwrap.dedent(code) + '\nif __name__ == "__main__":\n    main()\n'
-    path = samples.parent / "loads.py"  # spawned processes read the script again
+    path = samples.parent / "loads.py"  # spawned processes import the script again
     path.write_text(script)
     done = python("", path, samples / "test", launcher=("-W", "error::RuntimeWarning"))
     assert done.returncode == 0, done.stderr
@@ -138,7 +138,7 @@ def test_an_operator_that_cannot_work_says_so_when_it_is_called() -> None:
 
 
 @pytest.mark.usefixtures("without_operators")
-def test_a_detector_learns_what_is_missing_when_it_answers() -> None:
+def test_a_detector_raises_the_reason_when_it_answers() -> None:
     code = """
         import torch, torchvision
         model = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(weights=None, weights_backbone=None)

@@ -1,4 +1,4 @@
-"""The images on this machine: local mode and docker run, their answers, and that nothing is left behind."""
+"""The images on this machine: local mode and docker run, their answers, and that they leave nothing behind."""
 
 import json
 import os

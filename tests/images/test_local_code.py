@@ -1,4 +1,4 @@
-"""A user's own scripts in the images on this machine: local mode and docker run, and that nothing is left behind."""
+"""A user's own scripts in the images on this machine: local mode and docker run, and that they leave nothing behind."""
 
 import json
 import os

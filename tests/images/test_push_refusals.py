@@ -143,7 +143,7 @@ def full_engine(tmp_path: Path) -> Iterator[str]:
         base = subprocess.run(
             ["docker", "inspect", "--format", "{{.RepoTags}}", "byoc-base:bookworm"], capture_output=True, check=False
         )
-        assert base.returncode == 0, "this test takes the base image that docker/base.sh makes"
+        assert base.returncode == 0, "this test needs the base image that docker/base.sh makes"
         with subprocess.Popen(["docker", "save", "byoc-base:bookworm"], stdout=subprocess.PIPE) as saved:
             subprocess.run(["docker", "--host", address, "load"], stdin=saved.stdout, check=True, capture_output=True)
         with contextlib.suppress(OSError), (disk / "filler").open("wb", buffering=0) as filler:

@@ -1,4 +1,4 @@
-"""`byoc data check`: it finds all problems for training, and says whether training would fail."""
+"""`byoc data check`: it finds all problems for training, and reports whether training would fail."""
 
 import io
 import json

@@ -65,7 +65,7 @@ def test_the_container_has_no_network_reads_the_photos_and_writes_as_this_user(t
         f"{cache}:/tmp/features",
     }
     assert inside == ["train", "--feature-cache", "/tmp/features"]
-    # Docker would make them as root.
+    # Docker would make missing folders as root.
     assert (base / "model").is_dir() and (base / "output" / "data").is_dir() and cache.is_dir()
     assert "--env" not in command("the-image", base, {}, cache, {})
 

@@ -153,7 +153,7 @@ def test_the_help_of_every_verb_shows_an_example() -> None:
 
 
 def _verbs(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Yield the parsers of the verbs that have no verbs below them; byoc emulate has its own program, and so its own help."""
+    """Yield the parsers of the verbs without subcommands. `byoc emulate` is left out, because a program of its own prints its help."""
     (below,) = [one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction)] or [{}]
     for name, verb in below.items():
         if name != "emulate":

@@ -1,4 +1,4 @@
-"""Which containers get the GPUs of this machine. A program called docker replaces Docker and notes its arguments."""
+"""Which containers get the GPUs of this machine. A program called docker replaces Docker and logs its arguments."""
 
 import itertools
 import os

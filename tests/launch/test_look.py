@@ -1,4 +1,4 @@
-"""`byoc data check --look`: photos that look mislabelled and near-duplicates, as they lie in the folder now."""
+"""`byoc data check --look`: photos that look mislabelled and near-duplicates, in the present state of the folder."""
 
 import json
 import shutil

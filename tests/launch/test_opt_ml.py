@@ -1,4 +1,4 @@
-"""A folder laid out as /opt/ml, by the command that the shell scripts use, once and twice."""
+"""The command with which the shell scripts lay out a folder as /opt/ml, run once and twice."""
 
 import json
 import subprocess

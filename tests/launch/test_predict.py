@@ -1,4 +1,4 @@
-"""`byoc predict`: every address and every answer ends in a line of predictions or in one sentence."""
+"""`byoc predict`: for every address and every answer it prints either a line of predictions or one sentence."""
 
 import base64
 import json
@@ -128,7 +128,7 @@ def test_the_address_may_lack_its_scheme_or_name_the_servers_own_path(photo: Pat
         assert done.returncode == 0 and done.stdout.startswith(f"{photo}: brick "), done.stderr
 
 
-def test_a_photo_is_one_whatever_its_name_ends_with(photo: Path, url: str, tmp_path: Path) -> None:
+def test_a_photo_is_recognised_whatever_its_name_ends_with(photo: Path, url: str, tmp_path: Path) -> None:
     names = ("a.md", "a.csv", "a.txt", "a.html", "a.mp4", "a", "a.jfif", "a.PNG")
     files = [tmp_path / name for name in names]
     for file in files:

@@ -1,4 +1,4 @@
-"""What the main job prints at its end, and the photos that it sends."""
+"""What the main job prints at its end, and the photos that it sends to the server."""
 
 from pathlib import Path
 from typing import Any

@@ -40,7 +40,7 @@ def test_the_main_job_writes_its_summary(finished: tuple[Path, str], samples: Pa
     seconds = dict(summary["seconds"])
     total = seconds.pop("total")
     assert seconds.keys() == {"check", "tune", "train", "serve", "predict"}
-    assert min(seconds.values()) > 0 and total / 2 < sum(seconds.values()) <= total + 0.03  # each is rounded
+    assert min(seconds.values()) > 0 and total / 2 < sum(seconds.values()) <= total + 0.03  # each value is rounded
     assert len(summary["predictions"]) == 4 and len({item["truth"] for item in summary["predictions"]}) == 4
     for item in summary["predictions"]:
         assert item["probability"] > 0.3 and Path(item["file"]).parent.name == item["truth"]

@@ -15,7 +15,7 @@ WIDE, HIGH = 40, 30  # the size of a tile, in pixels
 
 @pytest.fixture
 def photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder in place of scikit-image's, whose photographs are a grid of tiles, each of one grey."""
+    """A folder that replaces scikit-image's. Its photographs are grids of tiles, and each tile has one shade of grey."""
     data = tmp_path / "packages" / "skimage" / "data"
     data.mkdir(parents=True)
     (data.parent / "__init__.py").touch()

@@ -1,4 +1,4 @@
-"""The serving program as the driver starts it: what the driver says if it ends before it is ready."""
+"""The serving program as the driver starts it: what the driver prints if the program ends before it is ready."""
 
 import http.server
 import itertools
@@ -30,7 +30,7 @@ def test_a_model_that_cannot_be_served_is_reported_with_the_servers_own_sentence
     assert "model.json is missing" in (tmp_path / "log.txt").read_text()
 
 
-def test_of_what_the_server_said_the_last_sentence_is_reported(tmp_path: Path) -> None:
+def test_the_last_sentence_that_the_server_printed_is_reported(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     process = ended(log, "echo first; echo second; echo the last one; echo; exit 1")
     with pytest.raises(UserError, match=r"^the last one$"):
@@ -56,7 +56,7 @@ def test_the_outermost_ports_are_allowed(port: int) -> None:
 
 
 class Pings(http.server.BaseHTTPRequestHandler):
-    """Says 503 to the first two, then 200."""
+    """Answers the first two requests with 503, and all others with 200."""
 
     asked: ClassVar[list[str]] = []
 
@@ -85,7 +85,7 @@ def test_a_server_is_ready_when_ping_says_200(tmp_path: Path, monkeypatch: pytes
 def test_a_server_that_is_never_ready_is_reported_with_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Each look at the clock finds it a second later.
+    # Each reading of the clock is one second later than the one before.
     clock = itertools.count(1000)
     monkeypatch.setattr("time.monotonic", lambda: next(clock))
     monkeypatch.setattr("time.sleep", lambda seconds: None)
@@ -121,5 +121,5 @@ def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed(
     with serving(tmp_path, 0, tmp_path / "log.txt"):
         pid = int((tmp_path / "log.txt").read_text().split()[0])
         assert Path(f"/proc/{pid}").exists()
-    # The driver also waits for its end, so that nothing of it is left.
+    # The driver also waits for the server's end, so that none of its processes is left.
     assert not Path(f"/proc/{pid}").exists()

@@ -22,7 +22,7 @@ from tests.tried import tried
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    """Return the sentence with which `byoc try` refuses to begin."""
+    """Return the sentence with which `byoc try` refuses to start."""
     assert main(["try", *map(str, arguments)]) == 1
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1

@@ -12,7 +12,7 @@ import pytest
 from launch.training import Recipe
 from launch.tune import tune
 
-# Writes the records of a trial whose accuracy and loss are listed by its number, and notes its command.
+# Writes the records of a trial, whose accuracy and loss are listed by the trial's number, and writes its own command to a file.
 DOCKER = """#!{python}
 import json, pathlib, sys
 base = pathlib.Path(next(a for a in sys.argv if a.startswith("byoc-classifier.job=")).partition("=")[2])
@@ -25,7 +25,7 @@ record = dict(kind="result", split="validation", accuracy=accuracy, loss=loss)
 
 @pytest.fixture
 def tuned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Return a function that tunes, the trials ending with the given accuracies and losses."""
+    """Return a function that runs the tuner. The trials end with the given accuracies and losses."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
 

@@ -60,7 +60,7 @@ def run(chosen: list[MutationSpec]) -> list[Result]:
         copy(ROOT, folder)
         copies.put(folder)
 
-    # Chosen now, so that the project's files may change while the copies are tried.
+    # The errors are chosen now, so that the project's files may change while the copies are tried.
     groups = [covered.groups(one.module_path, one.start_pos[0]) for one in chosen]
 
     def one(mutation: MutationSpec, tests: list[Group]) -> Result:
@@ -93,7 +93,7 @@ def tried(mutation: MutationSpec, folder: Path, groups: list[Group], in_image: C
     for group in groups:
         train = [name for name in group.tests if name in in_image]
         plain = [name for name in group.tests if name not in train]
-        # Far longer than the tests took, so that only a hanging test is stopped, and not a slow one.
+        # The limit is far longer than the tests took, so that it stops a hanging test, but not a slow one.
         done = mutate_and_test([here], command(folder, plain, train), timeout=60 + 4 * group.seconds)
         tests += len(group.tests)
         change = "; ".join(

@@ -33,7 +33,7 @@ def copy(root: Path, target: Path) -> None:
 def _environment(original: Path, target: Path) -> None:
     subprocess.run([original / "bin/python", "-m", "venv", "--without-pip", target], check=True)
     [packages] = target.glob("lib/python*/site-packages")
-    # The copy's code comes before the project's own, which the original's packages name.
+    # The copy's code comes before the project's own code, which is on the path of the original's packages.
     found = original / packages.relative_to(target)
     (packages / "copy.pth").write_text(f"{target.parent}\nimport site; site.addsitedir({str(found)!r})\n")
     for script in (original / "bin").iterdir():

@@ -10,13 +10,13 @@ from cosmic_ray.commands.init import init
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec
 
-# "==" for "is" and back: Python gives the same result on what the product compares, so no test could tell.
+# Swaps of "==" and "is": Python gives the same result on the values that the product compares, so no test could notice.
 SAME = ("_Eq_Is", "_Is_Eq", "_NotEq_IsNot", "_IsNot_NotEq")
 Position = tuple[int, int]  # line and column
 
 
 def mutations(modules: Sequence[Path]) -> list[MutationSpec]:
-    """Return every error that cosmic-ray can make in these files, but for those in `left_out`."""
+    """Return every error that cosmic-ray can make in these files, except those in `left_out`."""
     with use_db(":memory:", WorkDB.Mode.create) as database:
         init(modules, database, {})
         found = [item.mutations[0] for item in database.work_items]
@@ -30,7 +30,7 @@ def mutations(modules: Sequence[Path]) -> list[MutationSpec]:
 
 
 def left_out(module: Path) -> Iterator[tuple[Position, Position]]:
-    """Yield where a file's type annotations and the arguments of @dataclass begin and end: no program behaves by them."""
+    """Yield where type annotations and the arguments of @dataclass begin and end; they do not affect how the program behaves."""
     for node in ast.walk(ast.parse(module.read_text())):
         found = [getattr(node, "annotation", None), getattr(node, "returns", None)]
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "dataclass":

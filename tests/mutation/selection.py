@@ -1,5 +1,7 @@
-"""Which tests are run for an error: those that ran its line when coverage was measured, the quickest first, and those that look
-at the source."""
+"""Selects the tests for an error:
+
+those that ran its line when coverage was measured, the quickest first, and those that read the source.
+"""
 
 import ast
 import json
@@ -31,7 +33,7 @@ class Covered:
         self._data = CoverageData(str(folder / "data"))
         self._data.read()
         plain: dict[str, float] = json.loads((folder / ".venv.json").read_text())
-        # The tests that take the packages of the training image.
+        # The tests that need the packages of the training image.
         self.in_image: dict[str, float] = json.loads((folder / ".venv-train.json").read_text())
         self._seconds = plain | self.in_image
 

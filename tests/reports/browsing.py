@@ -26,10 +26,10 @@ PHONE, DESKTOP = (360, 740), (1280, 900)
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """Start the browser that the distribution holds; Playwright brings none of its own."""
+    """Start the browser of the distribution, because Playwright's package contains none."""
     from playwright.sync_api import sync_playwright
 
-    # Its sandbox refuses to run as root.
+    # The browser's sandbox refuses to run as root.
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -40,7 +40,7 @@ def chromium() -> Iterator[Any]:
 
 
 class Visit:
-    """One visit of a page, with what the browser complained about and asked for."""
+    """One visit of a page, with the browser's error messages and its requests."""
 
     def __init__(self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light") -> None:
         self.complaints: list[str] = []
@@ -60,7 +60,7 @@ class Visit:
         dialog.dismiss()
 
     def draw_all(self) -> list[str]:
-        """Scroll to each chart, wait until it is drawn, and return their names."""
+        """Scroll to each chart, wait until it is drawn, and return the names of all charts."""
         names = []
         for place in self.page.query_selector_all("div.chart:not([hidden])"):
             place.scroll_into_view_if_needed()

@@ -1,4 +1,4 @@
-"""Cases that docs/reports.md lists: records that were made so that certain rules find something, and no others."""
+"""The cases that docs/reports.md lists: synthetic records in which certain rules find something, and no other rule does."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,7 +40,7 @@ def _not_a_number(folder: Path) -> Path:
 
 
 def _watched(kind: str, **layer: float) -> Callable[[Path], Path]:
-    """Return what makes a healthy run of which one layer of two has these statistics in all recorded steps."""
+    """Return a function that writes a healthy run in which one of two layers has these statistics in all recorded steps."""
     others = {"gradients": {}, "updates": {"weight_rms": 1.0}, "activations": {"share_dead": 0.1}}[kind]
     return lambda folder: write(folder, [*healthy(), *tensors(kind, 10, {"stem": layer, "top": others})])
 
@@ -61,7 +61,7 @@ def _stalled(folder: Path) -> Path:
 
 
 def _late(folder: Path) -> Path:
-    """Write a healthy run of ten minutes whose first photos came after six."""
+    """Write a healthy run of ten minutes in which the first photos came after six minutes."""
     first, *others = healthy()
     batches = record("batches", stage="features", split="train", photos=[8], read=[0.3], move=[0], forward=[0.1])
     end = {"time": 1.7e9 + 600, "seconds": {"total": 600.0}}
@@ -69,12 +69,12 @@ def _late(folder: Path) -> Path:
 
 
 def _few_loaders(folder: Path) -> Path:
-    """Write a run whose fine-tuning waits for photos that two threads load, on a host with eight cores."""
+    """Write a run on a host with eight cores, where fine-tuning waits for photos because only two threads load them."""
     epochs = course(FALLING, FALLING, stage="finetune", data_wait_share=0.6)
     return write(folder, [job(cores=8, loaders=2), *epochs, *judged("test", GOOD), done()])
 
 
-# Name -> what makes its folder, and the rules of ours that must find something.
+# The cases by name: the function that writes the folder, and our rules that must find something.
 CASES = {
     "healthy run": (lambda folder: write(folder, healthy()), ()),
     "learning rate far too high": (_oscillating, ("LossNotDecreasing",)),

@@ -43,12 +43,12 @@ def event(name: str, values: tuple[float, ...], mode: int, step: int) -> bytes:
 
 
 def framed(content: bytes) -> bytes:
-    """Return a content as one record, with checksums that are right."""
+    """Return data as one record with correct checksums."""
     head = len(content).to_bytes(8, "little")
     return head + masked_crc(head).to_bytes(4, "little") + content + masked_crc(content).to_bytes(4, "little")
 
 
 def _inside(field: int, content: bytes) -> bytes:
-    """Return a message as a field of another; its length is a number of up to 14 bits."""
+    """Return a message as a field of another message. Its length is a number of up to 14 bits."""
     length = len(content)
     return bytes([field << 3 | 2, length & 0x7F | 0x80, length >> 7]) + content

@@ -14,7 +14,7 @@ from serve.metrics import Metrics
 from serve.worker_api import Timing
 
 START, PERIOD = 1_700_000_040, 60
-# Three minutes: 100 requests, none, 50 requests. Latencies are in microseconds, and cpu is that of several cores.
+# Three minutes with 100, 0 and 50 requests. Latencies are in microseconds; cpu is a sum over several cores.
 Said = Mapping[tuple[str, str], Sequence[float | None]]
 SAID: Said = {
     ("Invocations", "Sum"): [100, None, 50],
@@ -44,20 +44,20 @@ def asked(
     decode: float = 0.004,
     model: float = 0.01,
 ) -> None:
-    """Count requests, each a status code and the seconds that it took; only a good one has reached a worker."""
+    """Count requests. Each is a status code and its seconds; only a request with status 200 has reached a worker."""
     for code, seconds in requests:
         timing = Timing(photos=1, batch=1, decode=decode, model=model) if code == 200 else None
         metrics.observe(code, seconds, timing)
 
 
 def sample(metrics: Metrics, time: float) -> Sample:
-    """Return what /metrics says now, as if it had been asked at this time."""
+    """Return the present answer of /metrics as a sample with this time."""
     return read_sample(metrics.text().decode(), time)
 
 
 @contextmanager
 def metrics_server(answers: Sequence[bytes | int]) -> Iterator[str]:
-    """Serve these answers at /metrics, one after the other and the last one for ever; a number is a status without a body."""
+    """Serve these answers at /metrics in turn, then repeat the last one. A number is a status without a body."""
     given: list[bytes | int] = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -86,7 +86,7 @@ def endpoint(
     latency: Latency | None = None,
     cold: ColdStarts | None = None,
 ) -> Endpoint:
-    """Return an endpoint of one variant, of which rules see these numbers."""
+    """Return an endpoint with one variant, which has these numbers."""
     held = errors or {}
     return Endpoint(
         name="dogs",
@@ -111,7 +111,7 @@ def endpoint(
 
 
 def variant(said: Said) -> Variant:
-    """Return the variant of which CloudWatch said this."""
+    """Return a variant with these values from CloudWatch."""
     queries = {(one.metric, one.statistic): one for one in QUERIES}
     answers = [
         Answer(query=queries[key], points=usable(values, [START + PERIOD * place for place in range(3)]))
@@ -121,7 +121,7 @@ def variant(said: Said) -> Variant:
 
 
 def on_cloudwatch(said: Said, *events: Event) -> Endpoint:
-    """Return an endpoint of which CloudWatch said this."""
+    """Return an endpoint with these values and events from CloudWatch."""
     found = variant(said)
     return Endpoint(
         name="dogs",

@@ -1,4 +1,4 @@
-"""Records made for the tests, in the formats of docs/records.md and of SageMaker's profiler."""
+"""Synthetic records for the tests, in the formats of docs/records.md and of SageMaker's profiler."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ def epoch(number: int, train: float, validation: float, **values: Any) -> Record
 
 
 def course(train: Sequence[float], validation: Sequence[float], **values: Any) -> list[Record]:
-    """Return an epoch for each pair of losses; the losses of its steps lead to the next."""
+    """Return an epoch for each pair of losses. The losses of its steps go linearly from its training loss to that of the next epoch."""
     found = []
     for number, (one, other) in enumerate(zip(train, validation, strict=True), 1):
         following = train[min(number, len(train) - 1)]
@@ -119,7 +119,7 @@ def write(folder: Path, records: Iterable[Record], name: str = "records.jsonl") 
 
 
 def verdict(rule: str, folder: Path, limits: Thresholds = OURS) -> Verdict:
-    """Return a rule's verdict on what lies in a folder."""
+    """Return a rule's verdict on the records in a folder."""
     found = judge_one(rule, read(folder)[0], limits)
     assert found is not None
     return found

@@ -1,4 +1,4 @@
-"""Records of steps, tensors and machines made for the tests, in the format of docs/records.md."""
+"""Synthetic records of steps, tensors and machines for the tests, in the format of docs/records.md."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from tests.reports.made import Record, record
 
 
 def steps(stage: str, epoch: int, seconds: Sequence[float], **parts: float) -> Record:
-    """Return a record of steps of which each part takes the same share."""
+    """Return a record of steps; each part takes the same share of every step."""
     shares = {"wait": 0.1, "move": 0.0, "forward": 0.4, "backward": 0.3, "exchange": 0.0, "optimizer": 0.1} | parts
     columns = {name: [share * second for second in seconds] for name, share in shares.items()}
     numbers = list(range(1, len(seconds) + 1))
@@ -17,7 +17,7 @@ def steps(stage: str, epoch: int, seconds: Sequence[float], **parts: float) -> R
 
 
 def tensors(kind: str, count: int, layers: Mapping[str, Mapping[str, float | None]], **values: Any) -> list[Record]:
-    """Return the same statistics of so many steps."""
+    """Return records of `count` steps with the same statistics."""
     held = {"mean": 0.0, "std": 0.1, "min": -0.3, "max": 0.3, "share_zero": 0.0, "rms": 0.1}
     about = {"stage": "finetune", "epoch": 1} | values
     filled = {name: held | dict(layer) for name, layer in layers.items()}

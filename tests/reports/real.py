@@ -1,4 +1,4 @@
-"""Real output of SageMaker's profiler, which lies beside the project or nowhere."""
+"""Real output of SageMaker's profiler. The tests that need it are skipped if it is not beside the project."""
 
 import pytest
 

@@ -1,7 +1,7 @@
-"""Runs made for the rules by real training, on a part of the breeds beside the project: `python -m tests.reports.real_runs FOLDER`.
+"""Real training runs for the tests of the rules, on a part of the data set of dog breeds: `python -m tests.reports.real_runs FOLDER`.
 
-It trains each of RUNS below FOLDER with `byoc train`, writes their reports, and prints for each run which rules found something.
-What no processor can give is simulated: a GPU that waits, and a second host, are device records beside a real run.
+It trains each of RUNS below FOLDER with `byoc train`, writes their reports, and prints for each run which rules found something. A GPU that
+waits and a second host are simulated: their device records are written beside a real run.
 """
 
 import random
@@ -25,7 +25,7 @@ GOOD: dict[str, str] = {}  # the defaults
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """One run: what makes its photos, its settings, what is simulated beside it, and the rules of ours that must find something."""
+    """One run: the function that writes its photos, its settings, its simulated devices, and our rules that must find something."""
 
     photos: Callable[[Path], None]
     settings: Mapping[str, str] = field(default_factory=lambda: GOOD)
@@ -34,7 +34,7 @@ class Wanted:
 
 
 def breeds(folder: Path, counts: Mapping[str, int], classes: int = 8) -> None:
-    """Copy so many photos of each split and class."""
+    """Copy the first photos of each class, `count` of them in each split."""
     for split, count in counts.items():
         for breed in sorted((BREEDS / split).iterdir())[:classes]:
             target = folder / SPLITS[split] / breed.name
@@ -52,7 +52,7 @@ def few(folder: Path) -> None:
 
 
 def imbalanced(folder: Path) -> None:
-    """Leave four classes as they are, and of the others two photos for training and one for testing."""
+    """Copy all photos of four classes; of the other classes, two photos for training and one for testing."""
     breeds(folder, {"train": 40, "valid": 7})
     for place, breed in enumerate(sorted((BREEDS / "train").iterdir())[:8]):
         target = folder / "test" / breed.name
@@ -114,7 +114,7 @@ RUNS = {
         photos=plain, settings={**GOOD, "batch-size": "1"}, devices=unused, rules=("LowGPUUtilization", "BatchSize")
     ),
     "photos that take long to read": Wanted(
-        # A network that computes little, so that the processor has time to spare for photos.
+        # A network that computes little, so that the processor has time to load photos.
         photos=slow,
         settings={**FINETUNE, "finetune-epochs": "2", "backbone": "timm/mobilenetv3_small_050", "weights": "random"},
         rules=("DataWait",),
@@ -123,7 +123,7 @@ RUNS = {
         photos=plain, devices=starved, rules=("LowGPUUtilization", "CPUBottleneck", "BatchSize")
     ),
     "two hosts of unequal speed": Wanted(photos=plain, devices=unequal, rules=("LoadBalancing",)),
-    # Validation has as many photos of the rare classes as of the others, and two photos a class are learnt by heart.
+    # Validation has equally many photos of all classes, and the two training photos of a rare class are learnt by heart.
     "imbalanced classes": Wanted(photos=imbalanced, rules=("ClassImbalance", "Overfit")),
     "5 % of the labels flipped": Wanted(photos=flipped, rules=()),
     "fine-tuning on three photos a class": Wanted(
@@ -138,7 +138,7 @@ RUNS = {
 
 
 def make(name: str, folder: Path, feature_cache: Path) -> Path:
-    """Train one of RUNS in a folder and write its report; raises CalledProcessError where training fails."""
+    """Train one of RUNS in a folder and write its report. Raise CalledProcessError if training fails."""
     wanted, data, out = RUNS[name], folder / "photos", folder / "run"
     wanted.photos(data)
     chosen = {"backbone": LITE, **wanted.settings}

@@ -1,4 +1,4 @@
-"""Rules on classes, each with records that must trigger it and records that must not; AWS's published vectors among them."""
+"""Rules on classes, each with records that must trigger it and records that must not, including AWS's published test vectors."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def test_the_published_identity_is_quiet_and_one_of_ten_wrong_fires(tmp_path: Pa
     assert found.state == "triggered" and "'class 0' (1 of 2 right)" in found.sentence
 
 
-def test_one_photo_that_is_confused_is_no_finding_of_ours(tmp_path: Path) -> None:
+def test_one_confused_photo_is_not_a_finding_of_our_rule(tmp_path: Path) -> None:
     wrong = identity()
     wrong[9] = [1] + [0] * 9
     assert verdict("Confusion", matrix(tmp_path, wrong, TEN)).state == "quiet"
@@ -37,8 +37,8 @@ def test_one_photo_that_is_confused_is_no_finding_of_ours(tmp_path: Path) -> Non
 
 def test_a_pair_is_found_when_its_whole_interval_is_high(tmp_path: Path) -> None:
     rows = identity(40)
-    rows[3][3], rows[3][7] = 20, 20  # half of the photos: 35 to 65 %
-    rows[4][4], rows[4][5] = 36, 4  # a tenth of them: 4 to 23 %
+    rows[3][3], rows[3][7] = 20, 20  # 20 of 40 photos; the interval is 35 to 65 %
+    rows[4][4], rows[4][5] = 36, 4  # 4 of 40 photos; the interval is 4 to 23 %
     found = verdict("Confusion", matrix(tmp_path, rows, TEN))
     assert (found.state, found.episodes) == ("triggered", 1)
     assert "20 of 40 photos of 'class 3' are taken for 'class 7' (95 % interval 35 to 65 %)" in found.sentence
@@ -81,7 +81,7 @@ def test_a_class_that_is_mostly_missed_is_found_by_its_interval(tmp_path: Path) 
     assert found.state == "triggered" and "'missed' (2 of 40 right)" in found.sentence
     assert "--set class-weights=balanced" in found.advice
     few = verdict("ClassImbalance", matrix(tmp_path / "few", [[44, 0], [6, 2]], ("seen", "missed")))
-    assert few.state == "quiet"  # 6 of 8 wrong may be 41 %
+    assert few.state == "quiet"  # the interval of 6 wrong photos of 8 begins at 41 %
 
 
 def test_few_photos_are_not_judged_and_counted(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_test_photos_are_judged_before_those_of_validation(tmp_path: Path) -> No
 
 
 def test_intervals_are_those_that_training_records() -> None:
-    # Wilson's, of 109 of 126: as a result record of the demo has it.
+    # Wilson's interval of 109 of 126, as in a result record of the demo.
     assert wilson(109, 126) == pytest.approx((0.79453, 0.91403), abs=1e-5)
     assert wilson(0, 0) == (0.0, 1.0)
     assert wilson(9, 9)[1] == pytest.approx(1) and wilson(0, 9)[0] == pytest.approx(0)

@@ -42,7 +42,7 @@ def steps(first: int, seconds: list[Any], **values: Any) -> Record:
 
 
 def machine(folder: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
-    """Write records of a run, and beside them those of its machine."""
+    """Write the records of a run, and beside them those of its machine."""
     write(folder, healthy())
     values = {"host": "algo-1", "memory_limit_bytes": 1000, **columns}
     text = json.dumps(record("system", **values)) + "\n"
@@ -55,7 +55,7 @@ def times(count: int, apart: float = 0.5) -> list[float]:
 
 
 def spoil(value: Any, dice: random.Random) -> None:
-    """Replace one member of a record, at any depth, by something else."""
+    """Replace one member of a record, at any depth, with another value."""
     while isinstance(value, dict | list) and value:
         key = dice.choice(list(value)) if isinstance(value, dict) else dice.randrange(len(value))
         if not (isinstance(value[key], dict | list) and value[key] and dice.random() < 0.75):
@@ -82,7 +82,7 @@ def test_records_of_which_any_members_are_replaced_give_a_report_with_possible_s
 
 
 @pytest.mark.parametrize("broken", ["x", 10**400, True, None, -1, 1e308, [1]], ids=repr)
-def test_one_damaged_number_costs_no_other_of_its_column(tmp_path: Path, broken: Any) -> None:
+def test_one_damaged_number_affects_no_other_number_of_its_column(tmp_path: Path, broken: Any) -> None:
     run = read(write(tmp_path, [job(), steps(1, [0.25, broken, 0.5])]))[0].run
     assert run is not None
     seconds = run.measured.steps[0].seconds

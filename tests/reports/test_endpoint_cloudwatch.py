@@ -1,4 +1,4 @@
-"""What CloudWatch says of an endpoint, by answers written by hand from the guide, monitoring-cloudwatch."""
+"""The report on an endpoint's metrics in CloudWatch. CloudWatch's answers are written by hand from AWS's page monitoring-cloudwatch."""
 
 import math
 
@@ -62,7 +62,7 @@ def test_without_percentiles_means_are_shown_and_that_is_said() -> None:
     assert any("mean 30 ms" in value for _, value in endpoint_section(found).facts)
 
 
-def test_an_endpoint_that_nobody_asked_says_so() -> None:
+def test_an_endpoint_without_requests_is_reported_as_such() -> None:
     report = compose(Evidence(run=None, profile=None, endpoint=on_cloudwatch({})), name="dogs", source="CloudWatch")
     assert "The endpoint got no request in the time that the report covers." in report.headline
     assert any("no invocations of variant AllTraffic" in sentence for sentence in report.missing)

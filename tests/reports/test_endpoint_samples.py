@@ -35,7 +35,7 @@ def test_what_the_serving_program_counts_is_read() -> None:
     metrics.started()
     found = sample(metrics, 100.0)
     assert found.codes == {"200": 8, "422": 1, "503": 1, "499": 1} and found.requests == 11
-    assert (found.errors("4"), found.errors("5")) == (1, 1), "a client that went away is no error"
+    assert (found.errors("4"), found.errors("5")) == (1, 1), "a client that went away counts as an error"
     assert set(found.histograms) == {"whole request", "decode", "model", "queue"}
     assert found.histograms["model"].count == 8 and found.histograms["model"].mean == pytest.approx(0.01)
     assert found.gauges["byoc_workers_ready"] == 2 and found.counts["byoc_worker_restarts"] == 1
@@ -52,7 +52,7 @@ def test_two_samples_give_what_happened_between_them() -> None:
     assert list(variant.values["invocations"]) == [10] and list(variant.values["errors_5xx"]) == [1]
     assert variant.totals["invocations"] == 110
     [model] = [one for one in variant.courses if one.part == "model"]
-    assert 0.25 < model.p50[0] < 0.5, "the hundred requests before are not among them"
+    assert 0.25 < model.p50[0] < 0.5, "the hundred requests before the first sample are counted"
     [whole] = [one for one in variant.latencies if one.part == "whole request"]
     assert whole.count == 109 and whole.p50 is not None and whole.p50 < 0.025 and whole.p99 is not None
     assert whole.p99 > 0.25
@@ -68,7 +68,7 @@ def test_the_disk_and_the_gpus_of_a_server_are_read_in_percent(monkeypatch: pyte
     assert not any("GPU" in sentence or "disk" in sentence for sentence in endpoint.missing)
 
 
-def test_a_server_that_tells_of_no_gpu_and_an_older_one_without_a_disk_are_named(
+def test_a_server_without_gpu_metrics_and_an_older_one_without_a_disk_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     nvml.install(monkeypatch, [])
@@ -177,7 +177,7 @@ def test_samples_are_bounded_and_reach_from_the_first_to_the_last(monkeypatch: p
             held = sampling._samples
             assert len(held) <= 10 and held[0].requests == 1 and held[-1].requests == number + 1
     counts = sampling.endpoint().variants[0].values["invocations"]
-    assert sum(counts) == 59, "no request is lost where samples are joined"
+    assert sum(counts) == 59, "requests were lost when samples were joined"
 
 
 @pytest.mark.parametrize(

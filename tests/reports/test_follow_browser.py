@@ -1,4 +1,4 @@
-"""The page that is followed, in a browser: it is renewed under the reader's hands, and nothing the reader did is lost."""
+"""The page that is followed, in a browser: it is renewed while somebody reads it, and the reader's actions are not undone."""
 
 import dataclasses
 from pathlib import Path
@@ -29,7 +29,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
 
 
 def endpoint_report(requests: int) -> Report:
-    """Return the report on a server that was asked between each two of its samples."""
+    """Return the report on a server that received requests between each two of its samples."""
     metrics, samples = Metrics(lambda: (2, 0)), []
     for number in range(requests):
         asked(metrics, [(200, 0.02)] * (1 + number % 3) + ([(503, 0.1)] if number % 5 == 4 else []))
@@ -43,7 +43,7 @@ def waits_for(visit: Visit, text: str) -> None:
 
 
 def renewed(visit: Visit, page: LivePage, report: Report, headline: str) -> None:
-    """Renew the page and wait until the browser shows that."""
+    """Renew the page and wait until the browser shows the new page."""
     page.renew(dataclasses.replace(report, headline=headline), f"now {headline}")
     waits_for(visit, headline)
     waits_for(visit, f"now {headline}")
@@ -63,13 +63,13 @@ def test_what_is_open_sorted_scrolled_and_drawn_stays_so_when_the_page_is_renewe
         place = "document.querySelector('#loss').getBoundingClientRect().top"
         top, charts = visit.page.evaluate(place), "document.querySelectorAll('div.chart[data-drawn]').length"
         drawn, listed = visit.page.evaluate(charts), visit.texts(f"{CLASSES} tbody tr:first-child")
-        # A finding more above what is being read would push it down.
+        # One more finding above the visible part would push that part down.
         quiet = next(one for one in report.judged if one.ours.state == "quiet")
         found = dataclasses.replace(quiet.ours, state="triggered", advice="Change it.", loss=1.0, episodes=1)
         others = [one for one in report.judged if one is not quiet]
         longer = dataclasses.replace(report, judged=(dataclasses.replace(quiet, ours=found), *others))
         renewed(visit, page, longer, "Second news.")
-        assert abs(visit.page.evaluate(place) - top) < 2, "what is being read has moved"
+        assert abs(visit.page.evaluate(place) - top) < 2, "the visible part has moved"
         assert visit.page.evaluate("document.querySelector('#loss details').open")
         assert visit.page.evaluate("document.activeElement.textContent") == "Table: Loss by epoch"
         assert visit.texts(f"{CLASSES} tbody tr:first-child") == listed
@@ -93,7 +93,7 @@ def test_a_chart_whose_numbers_change_is_drawn_anew_in_its_place(browser: Any) -
 
 
 @pytest.mark.slow
-def test_a_keyboard_walks_on_where_it_was_when_the_page_is_renewed(browser: Any, report: Report) -> None:
+def test_the_keyboards_place_in_a_chart_is_kept_when_the_page_is_renewed(browser: Any, report: Report) -> None:
     page = LivePage(report)
     with serving(page) as url:
         visit = Visit(browser, url, DESKTOP)
@@ -120,7 +120,7 @@ def test_a_program_that_ended_and_serves_the_page_again_is_asked_again(browser: 
         waits_for(visit, "second")
 
 
-def test_an_end_of_the_program_is_said_and_the_page_stays(browser: Any) -> None:
+def test_the_page_stays_and_reports_that_the_program_has_ended(browser: Any) -> None:
     with serving(LivePage(endpoint_report(5))) as url:
         visit = Visit(browser, url, DESKTOP)
         visit.page.wait_for_timeout(1500)

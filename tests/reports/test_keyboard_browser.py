@@ -1,4 +1,4 @@
-"""What a mouse does in the charts of the page is done by keyboard too, and screen readers are told what it shows."""
+"""Everything that a mouse does in the page's charts works by keyboard too, and screen readers announce what is shown."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,7 +33,7 @@ def focused(visit: Visit, name: str) -> Any:
 
 
 def pressed(visit: Visit, *keys: str) -> list[str]:
-    """Press keys, and return the lines that screen readers are told after the last of them."""
+    """Press keys, and return the lines that screen readers announce after the last key."""
     for key in keys:
         visit.page.keyboard.press(key)
     return str(visit.page.text_content("#said")).split("\n")
@@ -79,7 +79,7 @@ def test_arrows_walk_through_the_points_of_each_kind_of_chart(visit: Visit, name
     assert pressed(visit, "ArrowLeft") == first
 
 
-def test_a_number_hides_a_line_and_shows_it_again(visit: Visit) -> None:
+def test_a_number_key_hides_a_line_and_shows_it_again(visit: Visit) -> None:
     place = focused(visit, "loss")
     lines = "(place) => place.querySelectorAll('path[stroke=\"#c2410c\"]').length"
     pressed(visit, "Escape")  # draws the chart

@@ -1,4 +1,4 @@
-"""The page that is followed, over HTTP: who may ask for it, what it may do, and how following ends."""
+"""The page that is followed, over HTTP: who may request it, what it may do, and how following ends."""
 
 import dataclasses
 import http.client
@@ -62,7 +62,7 @@ def test_the_page_may_ask_its_own_server_and_nobody_else(report: Report) -> None
 
 
 def test_another_name_of_this_machine_is_refused(report: Report) -> None:
-    # A page of the internet may let its own name point to 127.0.0.1; the browser then sends that name.
+    # A web site may let its own name point to 127.0.0.1. The browser then sends that name as the host.
     with serving(LivePage(report)) as url:
         port = urlsplit(url).port
         for host in ("evil.example", f"evil.example:{port}", f"127.0.0.1.evil.example:{port}", "127.0.0.1:1", ""):
@@ -78,7 +78,7 @@ def test_nothing_can_be_sent(report: Report, method: str) -> None:
         assert get(url, method=method)[0] == 501
 
 
-def test_a_page_that_is_known_is_not_sent_again_and_what_goes_on_is(report: Report) -> None:
+def test_a_page_that_the_browser_has_is_not_sent_again_but_the_state_is(report: Report) -> None:
     page = LivePage(report)
     with serving(page) as url:
         tag = get(url)[1]["ETag"]

@@ -1,4 +1,4 @@
-"""What the report shows of training's own records of steps, passes, traces and machines; damage costs only what is damaged."""
+"""The report's part on training's own records of steps, passes, traces and machines. A damaged record affects no other record."""
 
 import gzip
 import json
@@ -132,12 +132,12 @@ def test_rules_on_gpus_are_judged_by_our_own_records(tmp_path: Path) -> None:
     starved = COLUMNS | {"gpu0_percent": [3.0] * 600, "busiest_core_percent": [99.0] * 600}
     idle = machine(write(tmp_path / "idle", healthy()), starved)
     assert verdict("LowGPUUtilization", idle).state == "triggered"
-    assert verdict("CPUBottleneck", idle).state == "triggered"  # by the busiest core, though the groups' means are low
+    assert verdict("CPUBottleneck", idle).state == "triggered"  # the busiest core decides, although the means are low
     waiting = machine(
         write(tmp_path / "disk", healthy()), COLUMNS | {"gpu0_percent": [3.0] * 600, "io_wait_percent": [80.0] * 600}
     )
     assert verdict("IOBottleneck", waiting).state == "triggered"
-    # A full memory leaves no room for a larger batch, however little it is read.
+    # A GPU whose memory is full has no room for a larger batch, however small its use.
     full = COLUMNS | {"gpu0_percent": [30.0] * 600, "gpu0_memory_bytes": [15.9e9] * 600}
     assert verdict("BatchSize", machine(write(tmp_path / "full", healthy()), full)).state == "quiet"
     free = full | {"gpu0_memory_bytes": [3e9] * 600, "cpu1": [50.0] * 600}
@@ -195,7 +195,7 @@ def test_sagemakers_own_points_come_first(tmp_path: Path) -> None:
     assert "gpu_memory_used" not in {one.measure for one in evidence.profile.series}
 
 
-def test_damaged_lines_and_other_records_cost_themselves_alone(tmp_path: Path) -> None:
+def test_damaged_lines_and_other_records_affect_no_other_line(tmp_path: Path) -> None:
     folder = machine(write(tmp_path, healthy()), COLUMNS)
     path = folder / "output/data/system-algo-1.jsonl"
     whole = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Pages of other kinds in a browser: two runs side by side, a job of SageMaker's with an endpoint; and pages of impossible names."""
+"""Pages of other kinds in a browser: two runs side by side, a SageMaker job with an endpoint, and pages with impossible names."""
 
 from dataclasses import replace
 from pathlib import Path

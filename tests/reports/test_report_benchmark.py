@@ -1,4 +1,4 @@
-"""The benchmark of byoc report runs on a small job and writes each figure; nothing here looks at a time."""
+"""The benchmark of byoc report runs on a small job and writes each figure. No test checks a time."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from tests.reports.browsing import needs_chromium
 @pytest.mark.slow
 @needs_chromium
 def test_the_benchmark_of_reports_writes_its_figures_with_their_targets(tmp_path: Path) -> None:
-    # Run from a copy, so that the committed results stay what was measured.
+    # Runs in a copy, so that the committed results are not overwritten.
     shutil.copytree(ROOT / "benchmarks", tmp_path / "benchmarks", ignore=shutil.ignore_patterns("results"))
     command = [sys.executable, "-m", "benchmarks.report", "--steps=1000", "--hosts=2", "--points=240", "--loads=1"]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=300)

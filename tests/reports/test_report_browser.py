@@ -104,7 +104,7 @@ def test_a_table_is_sorted_by_the_press_of_a_column_and_says_so(browser: Any, pa
     visit.page.focus(f"{header.format(place=1)} button")
     visit.page.keyboard.press("Enter")
     assert column(visit, 1)[0] == "breed 25"
-    visit.page.click(f"{header.format(place=4)} button")  # precision, which these records do not have
+    visit.page.click(f"{header.format(place=4)} button")  # precision is left out, because these records do not hold it
     assert set(column(visit, 4)) == {"-"}
 
 
@@ -119,7 +119,9 @@ def test_everything_that_does_something_is_reached_and_worked_by_keyboard(browse
     reached = 1
     while reached < wanted:
         visit.page.keyboard.press("Tab")
-        assert visit.page.evaluate("document.activeElement !== document.body"), f"lost after {reached} of {wanted}"
+        assert visit.page.evaluate("document.activeElement !== document.body"), (
+            f"the focus is lost after {reached} of {wanted} elements"
+        )
         reached += 1
     visit.page.focus("figure summary")
     visit.page.keyboard.press("Enter")
@@ -171,7 +173,7 @@ def test_names_that_objects_of_javascript_have_are_labels_as_any_others(browser:
     names = ("__proto__", "constructor", "toString")
     visit = Visit(browser, full_page(tmp_path, names, photos=True), DESKTOP)
     visit.draw_all()
-    # The library measures texts by their names: without care it would write into the prototype of all objects.
+    # The chart library caches text sizes by label; the label __proto__ must not change the prototype of all objects.
     assert visit.page.evaluate("(() => { for (const name in {}) return name; return ''; })()") == ""
     shown = {text.replace("\u200b", "") for text in visit.texts('div[data-chart="pairs"] text')}
     assert "constructor → __proto__" in shown and visit.complaints == []

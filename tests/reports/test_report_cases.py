@@ -1,4 +1,4 @@
-"""The right verdicts and no others on records made for it, and the tables of docs/reports.md."""
+"""Rules give the right verdicts and no others on synthetic records, and the tables of docs/reports.md are those of the code."""
 
 import re
 from pathlib import Path

@@ -57,7 +57,7 @@ def test_a_run_that_is_surely_better_is_named(tmp_path: Path) -> None:
     assert report.title == "one against two"
 
 
-def test_a_difference_that_chance_may_make_is_said_to_be_open(tmp_path: Path) -> None:
+def test_a_difference_that_may_be_chance_is_reported_as_undecided(tmp_path: Path) -> None:
     report = compared(tmp_path, {"matrix": [[93, 7], [6, 94]]}, settings(lr=0.1))
     assert report.headline.startswith("On test the difference between the two is not certain: 1.5 points")
 
@@ -95,7 +95,7 @@ def test_classes_that_changed_most_come_first(tmp_path: Path) -> None:
     assert [row[0] for row in rows] == ["pug", "beagle"] and rows[0][-1] == pytest.approx(0.55)
 
 
-def test_findings_of_each_run_stand_beside_each_other(tmp_path: Path) -> None:
+def test_findings_of_both_runs_are_side_by_side(tmp_path: Path) -> None:
     stuck = [2.0, 1.999, 1.998, 1.997, 1.996]
     rows = tables(compared(tmp_path, {"losses": stuck}, settings(lr=0.1)))[
         "Rules that find something in one of the runs"

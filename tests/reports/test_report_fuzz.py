@@ -1,4 +1,4 @@
-"""Whatever stands in the files, a report is made: no record, metric, trace or verdict of any form raises an error."""
+"""A report is made whatever the files contain: no record, metric, trace or verdict of any form raises an error."""
 
 import json
 import tempfile

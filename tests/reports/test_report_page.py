@@ -1,4 +1,4 @@
-"""The page and the JSON file as text: what they hold, what they may do, and that nothing in a record becomes markup."""
+"""The page and the JSON file as text: their content, what the page may load, and that nothing in a record becomes markup."""
 
 import base64
 import hashlib
@@ -86,7 +86,7 @@ def test_labels_file_names_and_notes_that_are_markup_stay_text(tmp_path: Path) -
     text, _ = made(tmp_path, records)
     without = re.sub(r'<script(?: type="text/plain" id="library")?>.*?</script>', "", text, flags=re.DOTALL)
     assert "<script>" not in without and "<b>" not in without and "<img" not in without
-    assert without.count("</script>") == 1  # that of the data
+    assert without.count("</script>") == 1  # the end of the element that holds the data
     assert html.unescape(without).count(MARKUP) > 5
 
 

@@ -1,4 +1,4 @@
-"""What a job and its findings cost: only where a price is given, and only for findings that cost time."""
+"""The cost of a job and of its findings: shown only if a price is given, and only for findings that cost time."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.conftest import byoc
 from tests.reports import cases
 from tests.reports.made import course, done, healthy, job, metrics, write
 
-PRICE = Price(hour=3.6, currency="USD", source="--price")  # a thousandth for each second
+PRICE = Price(hour=3.6, currency="USD", source="--price")  # 0.001 USD for each second
 
 
 def costs(folder: Path, price: Price | None = PRICE) -> dict[str, Cost | None]:

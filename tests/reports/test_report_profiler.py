@@ -1,4 +1,4 @@
-"""What is read of SageMaker's profiler output: files made here, and real ones that nobody here wrote."""
+"""Reading the output of SageMaker's profiler: files made by these tests, and real files."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ def test_system_metrics_become_series_of_each_device(tmp_path: Path) -> None:
     assert profile is not None
     held = {(one.device, one.measure): list(one.values) for one in profile.series}
     assert held["gpu0", "gpu"] == [10, 20, 30] and held["cpu0", "cpu"] == [40, 50, 60]
-    assert held["network", "receive"] == [1e6] * 3  # the platform's, of which the algorithm's is a part
+    assert held["network", "receive"] == [1e6] * 3  # the platform's points alone, because they include the algorithm's
     rows = {row.resource: row for row in profile.usage}
     assert rows["CPU"].p50 == (50 + 5) / 2 and rows["GPU gpu0"].maximum == 30
 
@@ -67,7 +67,10 @@ def test_a_device_without_a_point_has_no_value_made_up(tmp_path: Path) -> None:
     profile = read_profile(tmp_path)
     assert profile is not None
     cpu = next(row for row in profile.usage if row.resource == "CPU")
-    assert (cpu.minimum, cpu.maximum) == (22.5, 70)  # (40 + 5) / 2; then cpu0 alone
+    assert (cpu.minimum, cpu.maximum) == (
+        22.5,
+        70,
+    )  # the first moment is (40 + 5) / 2; at the second only cpu0 has a point
 
 
 def test_points_of_no_known_kind_are_counted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The right verdicts and no others on runs that real training made for it, and the table of them in docs/reports.md."""
+"""Rules give the right verdicts and no others on runs of real training, and docs/reports.md holds their table."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""`byoc report --endpoint URL` beside a real server that is asked about real photos."""
+"""`byoc report --endpoint URL` with a real server that answers requests with real photos."""
 
 import json
 import signal
@@ -21,7 +21,7 @@ BYOC = Path(sys.executable).parent / "byoc"
 
 @pytest.fixture(scope="module")
 def url(model: Path, photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that has answered sixteen photos and refused two bodies that are none."""
+    """A server that has answered sixteen photos and refused two bodies that are not photos."""
     port = free_port()
     with started(model, port, tmp_path_factory.mktemp("served")) as process:
         address = f"http://127.0.0.1:{port}"

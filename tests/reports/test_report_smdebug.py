@@ -1,4 +1,4 @@
-"""What SageMaker's Debugger saved, read without smdebug: files of smdebug's own, and damaged ones."""
+"""Reading the files of SageMaker's Debugger without smdebug: files that smdebug itself wrote, and damaged ones."""
 
 import json
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.debugger import read as read_with_smdebug
 from tests.reports.debugger_files import EVAL, GRADIENT, LOSS, TRAIN, event, event_file, framed, tensors
 from tests.reports.made import healthy, metrics, verdict, write
 
-# Three epochs of four steps and one of validation: the training loss falls, the other rises.
+# Six epochs, each of four training steps and one validation: the training loss falls, the validation loss rises.
 OVERFIT = {
     5 * epoch + step: (TRAIN, 2.0 - 0.3 * epoch - 0.02 * step) if step < 4 else (EVAL, 2.0 + 0.5 * epoch)
     for epoch in range(6)
@@ -120,7 +120,7 @@ def test_records_of_ours_keep_their_losses_and_gain_the_gradients(tmp_path: Path
         (lambda _: framed(event(LOSS, (), TRAIN, 3)), "a tensor has no values"),
     ],
 )
-def test_a_damaged_file_costs_itself_alone_and_is_named(
+def test_a_damaged_file_affects_no_other_file_and_is_named(
     tmp_path: Path, damage: Callable[[bytes], bytes], reason: str
 ) -> None:
     tensors(tmp_path, {step: (TRAIN, 2.0) for step in range(4)})

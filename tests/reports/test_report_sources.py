@@ -1,4 +1,4 @@
-"""What is read of our own records: today's, those of a killed job, old, damaged and foreign ones."""
+"""Reading our own records: those of today's training, of a killed job, and old, damaged and foreign ones."""
 
 import gzip
 import json
@@ -41,7 +41,7 @@ def test_a_killed_job_gives_what_it_wrote_and_says_what_is_missing(tmp_path: Pat
     assert any("failed, was stopped, or still runs" in sentence for sentence in run.missing)
 
 
-def test_a_line_that_was_cut_off_costs_that_line_alone(tmp_path: Path) -> None:
+def test_a_line_that_was_cut_off_affects_no_other_line(tmp_path: Path) -> None:
     path = records(write(tmp_path, healthy()))
     path.write_text(path.read_text() + '{"kind": "epoch", "version": 1, "epo')
     run = read_records(path)

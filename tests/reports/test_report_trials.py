@@ -1,4 +1,4 @@
-"""Trials of a search: which hyperparameter matters, by one named method with its spread, and not from few trials."""
+"""Trials of a search: which hyperparameter matters most, by one named method with its spread, and only from enough trials."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What real runs taught the rules: records with the numbers of runs on which a verdict was missing, or false."""
+"""Verdicts that were missing or false on real runs: records with the numbers of those runs."""
 
 import dataclasses
 from pathlib import Path
@@ -11,7 +11,7 @@ from reports.rules.thresholds import OURS
 from tests.reports.made import course, done, epoch, job, judged, verdict, write
 
 NAMES = ("Chihuahua", "spaniel", "Maltese", "Pekinese")
-# Of a learning rate of 10: the first step of an untrained head, and what came after it.
+# Losses with a learning rate of 10: SHOT_UP are the first steps of an untrained head, COMES_DOWN the steps after them.
 SHOT_UP = [2.07, 811.6, 195.8, 134.9, 158.7, 91.1, 28.3, 123.8, 286.7, 141.4]
 COMES_DOWN = [15.5, 10.2, 16.8, 66.8, 39.1, 11.8, 0.02, 3.7, 0.1, 0.9]
 
@@ -29,7 +29,7 @@ def test_a_loss_that_shoots_up_is_found_though_it_comes_down_again(tmp_path: Pat
     )
 
 
-def test_a_first_step_that_is_high_by_chance_is_no_loss_that_shot_up(tmp_path: Path) -> None:
+def test_a_first_step_that_is_high_by_chance_is_not_reported_as_a_loss_that_shot_up(tmp_path: Path) -> None:
     high = [5.0, 4.8, 4.9, 4.7, 4.6, 3.0, 2.0, 1.0, 0.5, 0.4]
     assert verdict("LossNotDecreasing", write(tmp_path, [job(), *steps(high, [0.3] * 10, [0.2] * 10)])).state == "quiet"
 
@@ -44,7 +44,7 @@ def test_a_model_that_takes_everything_for_one_class_confuses_no_pair(tmp_path: 
     assert taken == pytest.approx({"Chihuahua": 12 / 14, "Maltese": 11 / 14, "Pekinese": 11 / 14})
 
 
-def test_epochs_of_a_moment_are_not_worth_a_finding(tmp_path: Path) -> None:
+def test_epochs_that_take_a_moment_are_not_a_finding(tmp_path: Path) -> None:
     losses = [2.0, 1.0, *[0.5] * 8]
     records = [job(), *course(losses, losses, validation_accuracy=0.8, epoch_seconds=0.1)]
     found = verdict("Overtraining", write(tmp_path / "short", records))

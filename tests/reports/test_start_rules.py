@@ -1,4 +1,4 @@
-"""Dataloader and MaxInitializationTime by our own records: what triggers them, what must not, and what they cannot judge."""
+"""The rules Dataloader and MaxInitializationTime on our own records: what triggers them, what must not, and what they cannot judge."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_fine_tuning_that_waits_for_too_few_loaders_is_found_with_the_time_that_
     assert "OMP_NUM_THREADS" in found.advice
 
 
-def test_enough_loaders_or_no_waiting_is_no_finding(tmp_path: Path) -> None:
+def test_enough_loaders_or_no_waiting_is_not_a_finding(tmp_path: Path) -> None:
     assert verdict("Dataloader", loading(tmp_path / "all", 8, 0.6)).state == "quiet"
     assert verdict("Dataloader", loading(tmp_path / "most", 6, 0.6)).state == "quiet"
     assert verdict("Dataloader", loading(tmp_path / "fast", 2, 0.2)).state == "quiet"
@@ -69,10 +69,10 @@ def test_with_sagemakers_thresholds_the_number_alone_decides(tmp_path: Path, loa
 
 
 def started(folder: Path, *records: Record, seconds: float | None = None) -> Evidence:
-    """Read a run whose job record was written at 1.7e9; with `seconds`, it has ended after so many."""
+    """Read a run whose job record was written at 1.7e9 s. With `seconds`, the whole job took that long."""
     end = (
         [done(total=seconds) | {"time": 1.7e9 - 20 + seconds}] if seconds else []
-    )  # it began 20 s before its first record
+    )  # the job began 20 s before its first record
     return read(write(folder, [job(), *records, *course(FALLING, FALLING), *end]))[0]
 
 
@@ -121,5 +121,5 @@ def test_what_sagemaker_downloads_before_counts_too(tmp_path: Path) -> None:
     assert "5.4 minutes after the job began, including 5.0 minutes of SageMaker's download" in found.sentence
 
 
-def test_records_of_before_steps_were_measured_do_not_say_when_training_began(tmp_path: Path) -> None:
+def test_old_records_without_steps_do_not_show_when_training_began(tmp_path: Path) -> None:
     assert judged(started(tmp_path, seconds=5000)).state == "not judged"

@@ -14,7 +14,7 @@ from reports.sources.profiler import read_profile
 from tests.reports.made import course, epoch, job, judge_one, metrics, record, trace, verdict, write
 from tests.reports.real import REAL, REPORTS, needs_real
 
-MANY = 1200  # points, more than the patience of SageMaker's rules
+MANY = 1200  # points; SageMaker's rules need fewer to fire
 BOTH = pytest.mark.parametrize("limits", [OURS, SAGEMAKER], ids=["ours", "sagemaker"])
 
 
@@ -35,7 +35,7 @@ def test_a_gpu_that_waits_in_between_is_found_by_ours_over_the_whole_run(tmp_pat
     assert verdict("LowGPUUtilization", metrics(tmp_path, gpu, [50] * MANY)).state == "triggered"
 
 
-def test_the_start_of_a_run_is_not_held_against_it(tmp_path: Path) -> None:
+def test_the_start_of_a_run_is_not_judged(tmp_path: Path) -> None:
     assert verdict("LowGPUUtilization", metrics(tmp_path, [0] * 10 + [95] * 100, [50] * 110)).state == "quiet"
 
 
@@ -100,7 +100,7 @@ def test_the_distance_of_histograms_is_the_root_of_the_divergence() -> None:
 
 
 def test_growing_memory_activity_is_a_verdict_of_sagemakers_alone(tmp_path: Path) -> None:
-    gpu = [20] * (MANY - 15) + [60] * 15  # memory activity is half of it
+    gpu = [20] * (MANY - 15) + [60] * 15  # the memory activity is half of the GPU's use
     folder = metrics(tmp_path / "grows", gpu, [50] * MANY)
     found = verdict("GPUMemoryIncrease", folder, SAGEMAKER)
     assert found.state == "triggered" and "grew by 20.0" in found.sentence
@@ -130,7 +130,7 @@ def test_long_steps_are_found_by_both_sets_each_in_its_way(tmp_path: Path) -> No
     near = trace(tmp_path / "near", [0.1] * 1000 + [0.2] * 12)
     assert verdict("StepOutlier", near).state == "quiet"
     assert verdict("StepOutlier", near, SAGEMAKER).state == "triggered"
-    # Long steps that lose 6 % of the time, as a machine with other work has them, are no finding of ours.
+    # Our rule does not report long steps that cost 6 % of the time, as they occur on a machine with other work.
     cheap = trace(tmp_path / "cheap", [0.1] * 1000 + [0.6] * 13)
     assert (
         verdict("StepOutlier", cheap).state == "quiet"

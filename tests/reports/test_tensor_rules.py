@@ -63,7 +63,7 @@ def test_updates_that_are_too_large_or_too_small_for_their_weights_are_found(
     assert found.state == state and advice in found.advice
 
 
-def test_weights_that_begin_at_0_are_held_against_a_run_by_sagemaker_alone(tmp_path: Path) -> None:
+def test_only_sagemakers_rule_reports_weights_that_begin_at_0(tmp_path: Path) -> None:
     records = tensors(
         "updates", 4, {"bias": {"rms": 0.01, "weight_rms": 0.0}, "weight": {"rms": 0.01, "weight_rms": 1.0}}
     )
@@ -84,14 +84,14 @@ def test_weights_that_stay_the_same_in_three_recorded_steps_are_found(tmp_path: 
     assert (few.state, few.points) == ("not judged", 2)
 
 
-def test_small_steps_of_the_lowest_layers_are_held_against_a_run_by_sagemaker_alone(tmp_path: Path) -> None:
-    # Adam's steps at 0.0001 times 0.7 to the eighth, on the scales of a normalisation layer.
+def test_only_sagemakers_rule_reports_small_steps_of_the_lowest_layers(tmp_path: Path) -> None:
+    # The size of Adam's steps on the scales of a normalisation layer: the learning rate of 0.0001 times 0.7 to the eighth power.
     records = tensors("updates", 5, {"stem.bn.weight": {"min": -5.8e-6, "max": 5.8e-6, "weight_rms": 1.0}})
     assert said("UnchangedTensor", tmp_path / "ours", records).state == "quiet"
     assert said("UnchangedTensor", tmp_path / "theirs", records, SAGEMAKER).state == "triggered"
 
 
-def test_a_learning_rate_that_ends_at_0_is_held_against_a_run_by_sagemaker_alone(tmp_path: Path) -> None:
+def test_only_sagemakers_rule_reports_a_learning_rate_that_ends_at_0(tmp_path: Path) -> None:
     records = tensors("updates", 10, {"a": MOVING}) + tensors("updates", 3, {"a": STILL}, epoch=2)
     assert said("UnchangedTensor", tmp_path / "ours", records).state == "quiet"
     assert said("UnchangedTensor", tmp_path / "theirs", records, SAGEMAKER).state == "triggered"
@@ -130,7 +130,7 @@ FLAT = [2.0 + 0.001 * step for step in range(40)]
     ("std", "p95", "losses", "ours", "theirs"),
     [
         (10.0, 1e-5, FLAT, "triggered", "triggered"),
-        (10.0, 0.1, FLAT, "quiet", "triggered"),  # layers of unequal width alone
+        (10.0, 0.1, FLAT, "quiet", "triggered"),  # only the widths of the layers are unequal
         (0.1, 1e-5, FLAT, "quiet", "triggered"),
         (10.0, 1e-5, FALLING, "quiet", "quiet"),
         (0.1, 0.1, FLAT, "quiet", "quiet"),

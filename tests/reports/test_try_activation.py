@@ -1,4 +1,4 @@
-"""Where the model looked: the map is the class activation map, by oracles of their own, and covers what decides."""
+"""The map of where the model looked equals independently computed class activation maps, and it shows the pixels that decide."""
 
 import json
 import subprocess
@@ -56,7 +56,7 @@ def scaled(evidence: "Tensor") -> "Tensor":
 
 
 def by_the_heads_weights(model: Any, module: str, pixels: "Tensor", index: int) -> "Tensor":
-    """Return the map by its first definition (Zhou 2016): the pooled feature map, each channel times the head's weight."""
+    """Return the map by its first definition (Zhou 2016): the sum of the pooled feature map's channels, each times the head's weight."""
     import torch
 
     kept: list[Any] = []
@@ -185,14 +185,14 @@ def test_the_program_answers_for_each_photo_and_class_and_says_what_it_cannot_do
         assert looker(photo, "coffee") == found
 
 
-def test_an_artifact_that_cannot_be_read_is_told_with_each_photo(tmp_path: Path, photo: Path) -> None:
+def test_an_artifact_that_cannot_be_read_is_reported_with_each_photo(tmp_path: Path, photo: Path) -> None:
     with looking([*PROGRAM, str(tmp_path)]) as looker:
         for _ in range(2):
             with pytest.raises(UserError, match=r"model\.json is missing"):
                 looker(photo, "coffee")
 
 
-def test_a_program_that_has_ended_is_told() -> None:
+def test_a_program_that_has_ended_is_reported() -> None:
     with looking(["sh", "-c", f"echo '{to_line(Look()).strip()}'"]) as looker, pytest.raises(UserError, match=GONE):
         looker(Path("a.jpg"), "coffee")
 

@@ -20,7 +20,7 @@ from tests.reports.trying import Trying, named, trying
 pytestmark = [needs_chromium, needs_torch]
 EVERYWHERE = pytest.mark.parametrize("scheme", ["light", "dark"])
 SIZES = pytest.mark.parametrize("size", [PHONE, DESKTOP], ids=["phone", "desktop"])
-COMPLAINT = "error: Failed to load resource: the server responded with a status of "  # the browser's own, of a refusal
+COMPLAINT = "error: Failed to load resource: the server responded with a status of "  # the browser's own message about a refused request
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def photos(samples: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def real(url: str, model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trying]:
-    """The page for a model that was trained here, with what shows where it looked and a folder for what is kept."""
+    """The page for a model that these tests have trained, with maps of where it looked and a folder for kept photos."""
     program = [sys.executable, "-P", "-m", "reports.try_page.activation", str(model)]
     place = tmp_path_factory.mktemp("try")
     with (
@@ -48,7 +48,7 @@ def kept(page: Trying) -> list[str]:
 
 
 def drop(visit: Visit, *files: tuple[str, bytes]) -> None:
-    """Drop files on the page as a person does from a window of files."""
+    """Drop files on the page as a person does from a file manager."""
     content = [[name, base64.b64encode(data).decode()] for name, data in files]
     dropped = visit.page.evaluate_handle(
         """(files) => {

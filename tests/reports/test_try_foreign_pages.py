@@ -1,4 +1,4 @@
-"""A web page of somebody else, in the browser of a person who has the try page open, can neither use it nor read it."""
+"""A web page of somebody else, in the browser in which the try page is open, can neither use the try page nor read it."""
 
 import http.server
 import threading
@@ -13,7 +13,7 @@ from tests.reports.browsing import DESKTOP, Visit, needs_chromium
 from tests.reports.trying import TOKEN, Trying, trying
 
 pytestmark = needs_chromium
-# Everything that a page may try, also one that has learnt the token.
+# All requests that a foreign page may try, also with the token.
 ATTACK = """
 const found = [];
 const attempt = async (name, options) => {
@@ -84,7 +84,7 @@ def test_requests_of_another_page_reach_no_model_and_read_nothing(
     visit.page.wait_for_function("document.title.includes('|')")
     found = visit.page.title().split("|")
     assert len(found) == 30
-    # An opaque answer tells its page nothing, not even its length.
+    # A page learns nothing from an opaque response, not even its length.
     assert {line.partition(" ")[2] for line in found} <= {"failed", "opaque 0"}
     assert asked == [] and not (tmp_path / "kept").exists()
 

@@ -1,4 +1,4 @@
-"""Photos that are kept on the try page: in folders that training reads, once each, and nothing else is ever touched."""
+"""The try page keeps photos in folders that training reads, each photo once, and changes no other file."""
 
 import hashlib
 from pathlib import Path

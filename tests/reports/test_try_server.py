@@ -1,4 +1,4 @@
-"""The server of the try page: who may use it, how much it takes, and what it says when something is wrong."""
+"""The server of the try page: who may use it, how large a request may be, and its answers when something is wrong."""
 
 import socket
 import urllib.error
@@ -150,7 +150,7 @@ def test_a_file_that_is_not_a_usable_photo_is_named(tmp_path: Path) -> None:
             assert (status, answer["message"]) == (422, f"{start} is not a usable photo: not an image")
 
 
-def test_a_mistake_of_ours_is_told_in_the_terminal_and_not_on_the_page(
+def test_an_internal_error_is_shown_in_the_terminal_and_not_on_the_page(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def fail(photo: Path) -> Answer:

@@ -26,14 +26,14 @@ class Trying:
 
     server: TryServer
     origin: str
-    folder: Path  # where photos lie while they are answered
+    folder: Path  # the folder for photos while they are answered
 
     @property
     def url(self) -> str:
         return f"{self.origin}/?token={TOKEN}"
 
     def post(self, route: str, body: bytes, headers: Mapping[str, str] | None = None, **query: str) -> tuple[int, Any]:
-        """Send a photo as the page does, with other headers where they are given; return status and answer."""
+        """Send a photo as the page does, with these headers instead of the page's; return status and answer."""
         own = {"Origin": self.origin, "X-Byoc-Token": TOKEN}
         wanted = {name: value for name, value in (own | dict(headers or {})).items() if value}
         url = f"{self.origin}/{route}?{urllib.parse.urlencode(query)}"

@@ -57,7 +57,7 @@ class Emulator:
         return boto3.client(service, endpoint_url=self.url, config=once)
 
     def end(self, number: int = signal.SIGINT) -> int:
-        """End it by a signal and return its exit status; raises AssertionError with what its threads do if it does not end."""
+        """End the emulator by a signal and return its exit status. If it does not end, the error shows what its threads do."""
         self.process.send_signal(number)
         try:
             return self.process.wait(120)
@@ -115,11 +115,11 @@ def fake_keys() -> None:
 
 @pytest.fixture(scope="module")
 def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[Emulator]:
-    """One emulator for a module; Describe of a running job waits for its end, so that no test sleeps."""
+    """One emulator for a module; Describe of a running job is answered when the job has ended, so that no test sleeps."""
     running = emulate(tmp_path_factory.mktemp("emulator") / "data", "--hold", "20")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def order(emulator: Emulator, **fault: Any) -> None:
@@ -172,7 +172,7 @@ def refusal(call: Any, *arguments: Any, **named: Any) -> tuple[str, str]:
 
 
 def ended(client: Any, name: str) -> dict[str, Any]:
-    """Return DescribeTrainingJob's answer when the job has ended."""
+    """Wait until a training job has ended, and return DescribeTrainingJob's answer."""
     while True:
         answer: dict[str, Any] = client.describe_training_job(TrainingJobName=name)
         if answer["TrainingJobStatus"] in ("Completed", "Failed", "Stopped"):

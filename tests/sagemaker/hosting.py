@@ -59,7 +59,7 @@ class Hosting:
         return name
 
     def config(self, name: str, *variants: dict[str, Any], **more: Any) -> str:
-        """Make an endpoint configuration; a variant is a model's name with members beyond the default ones."""
+        """Make an endpoint configuration. A variant is given as its model's name and the members that differ from the usual ones."""
         usual = {"VariantName": "AllTraffic", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
         found = [
             {**({} if "ServerlessConfig" in variant else usual), "VariantName": "AllTraffic", **variant}
@@ -75,14 +75,14 @@ class Hosting:
         return self.settled(name)
 
     def settled(self, name: str) -> dict[str, Any]:
-        """Return DescribeEndpoint's answer when nothing changes any more."""
+        """Wait until an endpoint does not change any more, and return DescribeEndpoint's answer."""
         while True:
             answer: dict[str, Any] = self.sagemaker.describe_endpoint(EndpointName=name)
             if answer["EndpointStatus"] in ("InService", "Failed", "OutOfService"):
                 return answer
 
     def ask(self, name: str, what: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-        """Invoke an endpoint whose program returns its input, and return that."""
+        """Invoke an endpoint whose program returns its input, and return the answer."""
         answer = self.runtime.invoke_endpoint(EndpointName=name, Body=json.dumps(what or {"do": "show"}), **more)
         shown: dict[str, Any] = json.loads(answer["Body"].read())
         return shown
@@ -106,7 +106,7 @@ def hosted(folder: Path) -> Iterator[Hosting]:
     found.model("second")
     yield found
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what served has left files"
+    assert not list((running.data / "work").iterdir()), "a finished server has left files"
 
 
 def alive(pid: int) -> bool:

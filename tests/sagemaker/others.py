@@ -1,7 +1,7 @@
 """Requests in the forms that others send to AWS, with our values, and shared parts of their tests.
 
-The shapes are those that the SageMaker controller of AWS Controllers for Kubernetes (ACK) runs against AWS in its end-to-end
-tests, and those of the developer guide's samples.
+The forms have two sources: the end-to-end tests of the SageMaker controller of AWS Controllers for Kubernetes (ACK), which run against AWS,
+and the samples of the developer guide.
 """
 
 from collections.abc import Iterator
@@ -106,7 +106,7 @@ def tuning(name: str, metrics: list[dict[str, str]], **config: Any) -> dict[str,
 
 
 def describe(hosting: Hosting, kind: str, name: str) -> dict[str, Any]:
-    """Return Describe's answer when a job has ended."""
+    """Wait until a job has ended, and return Describe's answer."""
     while True:
         answer: dict[str, Any] = getattr(hosting.sagemaker, f"describe_{kind}")(**{NAMES[kind]: name})
         if "InProgress" not in (

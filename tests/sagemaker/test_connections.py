@@ -58,7 +58,7 @@ def test_a_body_that_a_refusal_leaves_unread_does_not_spoil_the_next_request(
 def test_a_body_of_unknown_length_is_read_to_its_end(
     connection: http.client.HTTPConnection, bucket: str, expected: int
 ) -> None:
-    # Chunks of AWS's within chunks of HTTP's, as boto3 sends them by HTTPS.
+    # boto3 sends chunks of AWS's format over HTTPS; here they are within chunks of HTTP.
     parts = [b"5\r\nfirst\r", b"\n6\r\nsecond\r\n0\r\n", b"x-amz-checksum-crc32:HWT7/w==\r\n", b"\r\n"]
     headers = SIGNED | {
         "X-Amz-Content-Sha256": "STREAMING-UNSIGNED-PAYLOAD-TRAILER",

@@ -30,7 +30,7 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, fake_keys: None, samples:
     put_photos(running, samples)
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
     assert left(running) == []
 
 
@@ -110,8 +110,8 @@ def test_an_isolated_model_answers_and_its_container_ends_with_the_endpoint(
         return body
 
     with ThreadPoolExecutor(50) as pool:
-        assert len(set(pool.map(ask, range(50)))) == 1, "50 at once have not all the answer of one"
-    assert len(left(emulator)) == 2, "a container and its network"
+        assert len(set(pool.map(ask, range(50)))) == 1, "50 simultaneous requests got different answers"
+    assert len(left(emulator)) == 2, "not exactly a container and its network"
     hosting.sagemaker.delete_endpoint(EndpointName="answers")
     until(lambda: left(emulator) == [])
 
@@ -171,9 +171,9 @@ def test_a_killed_emulators_containers_are_ended_and_reported_by_the_next_and_no
     )
     until(lambda: lines(first, "left") == ["ready", "ready"] and lines(emulator, "goes-on") == ["ready"])
     first.end(signal.SIGKILL)
-    assert len(left(first)) == 3, "two containers and their network"
+    assert len(left(first)) == 3, "not exactly two containers and their network"
 
-    second = emulate(tmp_path / "data")  # runs jobs as processes, and also looks for containers
+    second = emulate(tmp_path / "data")  # this emulator runs jobs as processes, and also looks for containers
     try:
         output = second.output.read_text()
         for name in ("left-algo-1", "left-algo-2"):

@@ -138,7 +138,7 @@ def test_an_image_that_is_not_there_is_named_with_the_remedy(machine: DockerMach
 @contextmanager
 def listening() -> Iterator[tuple[str, int]]:
     """Listen on this machine's address on Docker's own network, where a container that is not isolated finds it."""
-    # An engine that made this network itself may name only the subnet, whose first address is the machine's.
+    # If Docker itself made this network, it may report only the subnet. The machine has the subnet's first address.
     subnet = docker("network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}")
     with socket.create_server((str(ipaddress.ip_network(subnet)[1]), 0)) as server:
         yield server.getsockname()
@@ -154,7 +154,7 @@ def test_an_isolated_container_reaches_nothing_that_another_one_reaches(machine:
 
 @pytest.mark.parametrize("isolated", [False, True])
 def test_hosts_of_a_job_find_each_other_by_name(machine: DockerMachine, isolated: bool) -> None:
-    # The second one's name resolves late, as on the platform: it starts last.
+    # The name of the second host resolves late, as on the platform, because it starts last.
     first = replace(
         python(CONNECT, "algo-2", 7000, 60, name="job-algo-1"), host="algo-1", network="arn:job", isolated=isolated
     )
@@ -226,7 +226,7 @@ def ordinary_user(folder: Path) -> Iterator[None]:
 
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home below a folder that is open to any user, as pytest's own is not."""
+    """A home below a folder that every user may open. The folders of pytest are closed to other users."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="byoc-") as name:
         monkeypatch.setenv("HOME", name)
         yield Path(name)

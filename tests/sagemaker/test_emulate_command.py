@@ -160,7 +160,7 @@ def test_what_a_killed_emulator_left_is_ended_and_reported(tmp_path: Path, sampl
     name = f"left-{os.getpid()}"
     start_long_job(first, samples, name)
     first.end(signal.SIGKILL)
-    assert processes_of(Path(name) / "x"), "the job's process ended with the emulator, and this shows nothing"
+    assert processes_of(Path(name) / "x"), "the job's process ended with the emulator, so this test checks nothing"
     second = emulate(tmp_path / "data")
     try:
         assert f"{name}-algo-1 was left running by an emulator that was killed" in second.output.read_text()
@@ -180,7 +180,7 @@ def test_a_look_at_a_young_job_waits_for_its_end_and_a_look_at_once_does_not(tmp
         request = training_request("young", HyperParameters={"do": "sleep", "seconds": "6"}, InputDataConfig=None)
         client.create_training_job(**request)
         assert client.describe_training_job(TrainingJobName="young")["TrainingJobStatus"] == "InProgress"
-        time.sleep(4)  # SDK v2's fit() looks after 5 s, and then not for 30 s
+        time.sleep(4)  # SDK v2's fit() asks after 5 s, and then only every 30 s
         assert client.describe_training_job(TrainingJobName="young")["TrainingJobStatus"] == "Completed"
     finally:
         running.end()

@@ -30,7 +30,7 @@ def ask(
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "amazonaws.com.evil.example", "evilamazonaws.com"]
 )
-def test_a_name_that_leads_here_by_somebody_elses_doing_is_refused(emulator: Emulator, host: str) -> None:
+def test_a_foreign_host_name_that_resolves_to_this_machine_is_refused(emulator: Emulator, host: str) -> None:
     assert ask(emulator, Host=host)[0] == 403
     assert ask(emulator, "GET", "/some-bucket/key", Host=host)[0] == 403
 

@@ -1,4 +1,4 @@
-"""docs/emulator.md lists what the emulator answers, as its refusals promise."""
+"""docs/emulator.md lists the actions that the emulator answers; the emulator's refusals refer to that list."""
 
 import json
 import re

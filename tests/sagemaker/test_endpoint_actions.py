@@ -54,7 +54,7 @@ def arn(kind: str, name: str) -> str:
     return f"arn:aws:sagemaker:us-east-1:123456789012:{kind}/{name}"
 
 
-def test_an_archive_that_is_none_fails_the_endpoint(hosting: Hosting) -> None:
+def test_a_model_file_that_is_not_an_archive_fails_the_endpoint(hosting: Hosting) -> None:
     hosting.model("broken", hosting.data("broken", b"no archive"))
     found = hosting.endpoint("broken", {"ModelName": "broken"})
     assert found["EndpointStatus"] == "Failed" and "cannot be unpacked" in found["FailureReason"]

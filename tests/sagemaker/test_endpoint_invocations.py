@@ -120,7 +120,7 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     try:
         answer = hosting.impatient().invoke_endpoint(EndpointName="restarted", Body=json.dumps({"do": "show"}))
         assert json.loads(answer["Body"].read())["pid"] != before
-    except ClientError as refused:  # it has not been started again yet
+    except ClientError as refused:  # the container has not been started again yet
         assert refused.response["Error"]["Code"] in ("ServiceUnavailable", "ModelError")
     assert shown_until(hosting, "restarted", lambda shown: shown["pid"] != before)
     before = hosting.ask("restarted")["pid"]
@@ -166,7 +166,7 @@ def test_metrics_of_invocations_are_in_cloudwatch(hosting: Hosting) -> None:
     with pytest.raises(ClientError):
         hosting.ask("measured", {"do": "status", "status": 500, "text": "an error"})
     found = {name: total(hosting, name) for name in ("Invocations", "Invocation4XXErrors", "Invocation5XXErrors")}
-    # boto3 tries a ModelError of status 424 once.
+    # boto3 does not repeat a ModelError with status 424.
     assert found == {"Invocations": 2, "Invocation4XXErrors": 0, "Invocation5XXErrors": 1}
     assert total(hosting, "ModelLatency") > 100  # microseconds
 

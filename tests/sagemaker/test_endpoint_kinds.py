@@ -26,11 +26,11 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
     found.model("first")
     yield found
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what served has left files"
+    assert not list((running.data / "work").iterdir()), "a finished server has left files"
 
 
 def content(hosting: Hosting, address: str) -> tuple[str, bytes]:
-    """Return the type and content of an object when it exists."""
+    """Wait until an object exists, and return its type and content."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
     hosting.s3.get_waiter("object_exists").wait(Bucket=bucket, Key=key, WaiterConfig={"Delay": 1})
     found = hosting.s3.get_object(Bucket=bucket, Key=key)

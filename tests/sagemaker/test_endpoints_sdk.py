@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 BYOC = Path(sys.executable).parent / "byoc"
 SDK = ROOT / ".venv-sdk" / "bin" / "python"
 PROGRAMS = Path(__file__).parent / "programs"
-# wait=False and boto3's waiter, since deploy looks every 30 s.
+# The script uses wait=False and boto3's waiter, because deploy polls only every 30 s.
 CODE = """
     import io, json, tarfile
     import boto3

@@ -75,7 +75,7 @@ def test_a_list_has_every_resource_once_in_the_order_that_is_wanted(sagemaker: A
 def test_a_list_is_filtered_by_name_and_times(sagemaker: Any, action: str) -> None:
     assert names(sagemaker, action, NameContains="m-1") == ["item-1"]
     assert names(sagemaker, action, NameContains="M-1") == []
-    # boto3 sends whole seconds, and all these were made in two or three.
+    # boto3 sends whole seconds, and all these resources were made within two or three seconds.
     earlier, later = time.time() - 600, time.time() + 600
     for wanted, found in ((earlier, NAMES), (later, [])):
         assert sorted(names(sagemaker, action, CreationTimeAfter=wanted)) == found

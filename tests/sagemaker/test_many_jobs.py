@@ -15,7 +15,7 @@ from tests.sagemaker.conftest import Emulator, emulate, ended, training_request
 
 PLACES = 2
 COUNT = 100
-# Runs until the gate is open, and notes when it begins and ends.
+# A program that runs until the file `gate` exists, and logs its beginning and its end.
 PROGRAM = """#!/bin/sh
 echo 1 >> $FOLDER/log
 until [ -e $FOLDER/gate ]; do sleep 0.1; done
@@ -25,7 +25,7 @@ echo -1 >> $FOLDER/log
 
 @dataclass
 class Queue:
-    """An emulator that trains on two hosts at a time, and jobs that run until `open`."""
+    """An emulator that trains on two hosts at a time, and jobs that run until `open` is called."""
 
     emulator: Emulator
     folder: Path
@@ -53,11 +53,11 @@ class Queue:
         return Counter(summary["SecondaryStatus"] for summary in found)
 
     def running(self) -> list[int]:
-        """Return how many programs ran each time that one began or ended."""
+        """Return the number of running programs after each beginning and each end of a program."""
         return list(itertools.accumulate(int(line) for line in (self.folder / "log").read_text().split()))
 
     def process(self, member: str) -> int:
-        """Return a number from the kernel's status of the emulator, as Threads, or VmRSS in kB."""
+        """Return a number from /proc/PID/status of the emulator, such as Threads, or VmRSS in kB."""
         lines = Path(f"/proc/{self.emulator.process.pid}/status").read_text().splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith(f"{member}:")))
 
@@ -73,7 +73,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
     yield Queue(running, tmp_path)
     if running.process.poll() is None:
         assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
     assert "Traceback" not in running.output.read_text()
 
 
@@ -89,7 +89,9 @@ def test_a_hundred_jobs_at_once_are_queued_and_all_end(queue: Queue) -> None:
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(queue.create, names))
     until(lambda: queue.phases() == {"Training": PLACES, "Pending": COUNT - PLACES})
-    assert queue.process("Threads") < threads + COUNT + 30  # one for each job, and those of requests and logs
+    assert (
+        queue.process("Threads") < threads + COUNT + 30
+    )  # one thread for each job, and the threads of requests and logs
 
     found = queue.sagemaker.list_training_jobs(StatusEquals="InProgress", SortBy="Name", MaxResults=100)
     assert [summary["TrainingJobName"] for summary in found["TrainingJobSummaries"]] == names

@@ -1,4 +1,4 @@
-"""Model packages and their groups are deleted; and the numbers of later versions."""
+"""Deleting model packages and their groups, and the numbers of later versions."""
 
 from typing import Any
 

@@ -24,7 +24,7 @@ def notebook(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Itera
     running.client("s3").create_bucket(Bucket="photos")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def trained(notebook: Emulator, name: str, value: str) -> str:
@@ -65,7 +65,7 @@ def config(client: Any, model: str, **variant: Any) -> str:
 
 
 def shown(runtime: Any, endpoint: str, **request: Any) -> Any:
-    """Invoke an endpoint and return its container's answer about its model."""
+    """Invoke an endpoint and return the container's answer about its model."""
     answer = runtime.invoke_endpoint(EndpointName=endpoint, ContentType="application/x-image", Body=b"photo", **request)
     return json.loads(answer["Body"].read())["name"]
 

@@ -1,4 +1,4 @@
-"""Odd and hostile requests: each gets a reason as its answer, reaches nothing outside its folder, and leaves the emulator unchanged."""
+"""Odd and hostile requests: each is answered with a reason, reaches nothing outside its folder, and leaves the emulator unchanged."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator[E
     running.client("s3").create_bucket(Bucket="photos")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
     assert "Traceback" not in running.output.read_text()
 
 
@@ -109,7 +109,7 @@ def test_a_part_of_an_upload_that_ended_with_the_emulator_is_refused_while_it_is
 
 
 def refusal(odd: Emulator, **changes: Any) -> str:
-    """Return the sentence with which a training job is refused or fails."""
+    """Return the reason for which a training job is refused or fails."""
     request = training_request("odd", **({"HyperParameters": {"do": "list"}, "InputDataConfig": None} | changes))
     request["TrainingJobName"] = f"odd-{os.urandom(4).hex()}"
     client = odd.client("sagemaker")
@@ -146,7 +146,7 @@ def test_a_link_to_a_file_of_this_machine_does_not_bring_it_to_s3(odd: Emulator)
     assert b"mine" in kept and b"secret" not in kept
 
 
-def test_a_failure_that_is_a_link_to_a_file_of_this_machine_is_not_told(odd: Emulator) -> None:
+def test_a_failure_file_that_links_to_a_file_of_this_machine_is_not_read(odd: Emulator) -> None:
     secret = odd.data.parent / "secret"
     secret.write_text("secret")
     assert refusal(odd, HyperParameters={"do": "blame", "to": str(secret)}) == "AlgorithmError: , exit code: 3"

@@ -45,7 +45,7 @@ KEYS = [f"folder/{HOSTILE}", 'quote" onclick="x', "a b/ä+%2F?#.txt", "plain", "
 
 @dataclass
 class Page(HTMLParser):
-    """The parts of a page that a browser would find."""
+    """The parts that a browser would find in a page."""
 
     elements: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
@@ -85,7 +85,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator
         s3.put_object(Bucket="data", Key=key, Body=b"1")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def create(shown: Emulator, name: str, **changes: Any) -> Any:
@@ -119,7 +119,7 @@ def page(shown: Emulator, path: str = "/_local/") -> Page:
 
 
 def post(shown: Emulator, path: str, fields: dict[str, str], **headers: str) -> tuple[int, str, str | None]:
-    """Send a form and return the status, the text and where it leads."""
+    """Send a form and return the status, the text and the address of the redirect."""
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
     with closing(http.client.HTTPConnection(shown.url.removeprefix("http://"))) as connection:
         connection.request("POST", path, urlencode(fields), {**kind, **headers})
@@ -182,7 +182,7 @@ def test_endpoints_and_tuning_and_transform_jobs_are_shown_with_their_logs(shown
     while (
         hosting.sagemaker.describe_transform_job(TransformJobName="transformed")["TransformJobStatus"] == "InProgress"
     ):
-        pass  # Describe waits for its end
+        pass  # Describe is answered when the job has ended
     hosting.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuned")
     entries = overview(shown)["entries"]
     [endpoint], [transform], [tuning] = (entries[kind] for kind in ("endpoint", "transform-job", TUNING_JOB))

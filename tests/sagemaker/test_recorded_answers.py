@@ -1,6 +1,7 @@
-"""Answers have the members that AWS's had: as Cloud Custodian's tests recorded them, and as ACK's controller expects them.
+"""The emulator's answers have the members that AWS's answers have.
 
-AWS adds members to those of a request, and clients read some of these without a default.
+The members come from answers recorded in the tests of Cloud Custodian, and from those that ACK's controller expects. AWS adds members to
+those of a request, and clients read some of these without a default.
 """
 
 import json
@@ -24,7 +25,7 @@ from tests.sagemaker.others import (
     tuning,
 )
 
-# The members of each recorded answer, and after "+" those that ACK's controller expects AWS to add; [] is an entry of a list.
+# The members of each recorded answer. After "+" come those that ACK's controller expects AWS to add; [] is an entry of a list.
 CHANNELS = """
     ChannelName CompressionType RecordWrapperType DataSource.S3DataSource.S3DataType DataSource.S3DataSource.S3Uri
     DataSource.S3DataSource.S3DataDistributionType
@@ -122,12 +123,12 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
 
 @pytest.fixture(scope="module")
 def recorded(hosting: Hosting) -> dict[str, str]:
-    """The names of one resource of each kind, whose requests leave out what AWS may add."""
+    """The names of one resource of each kind, made by requests without the members that AWS may add."""
     name, sagemaker = "recorded", hosting.sagemaker
     plain = [{member: value for member, value in channel("train").items() if member != "ContentType"}]
     failing = {"do": "fail", "text": "the data are not valid"}
     sagemaker.create_training_job(
-        **{**training(name), "HyperParameters": failing, "InputDataConfig": plain}  # the recorded jobs failed
+        **{**training(name), "HyperParameters": failing, "InputDataConfig": plain}  # because the recorded jobs failed
     )
     request = tuning(name, SCORE)
     definition, config = request.pop("TrainingJobDefinition"), request["HyperParameterTuningJobConfig"]
@@ -152,7 +153,7 @@ def recorded(hosting: Hosting) -> dict[str, str]:
 
 
 def members(value: Any, path: str = "") -> set[str]:
-    """Return the paths of all members of an answer; a list has the members that all of its entries have."""
+    """Return the paths of all members of an answer. Of a list, these are the members that all of its entries have."""
     if isinstance(value, dict):
         inner = [members(entry, f"{path}.{name}" if path else name) for name, entry in value.items()]
         return {path}.union(*inner)

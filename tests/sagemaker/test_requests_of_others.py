@@ -1,4 +1,4 @@
-"""Requests that others send to AWS are accepted, or refused by name, as they should be (others.py names their sources)."""
+"""Requests in the forms that others send to AWS are accepted or refused by name, each as expected (others.py names the sources)."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""S3 through boto3: objects are files in the data folder, stream through, and are there after a restart."""
+"""S3 through boto3: objects are files in the data folder, are streamed, and are still there after a restart."""
 
 import io
 import os
@@ -66,7 +66,7 @@ def test_on_a_full_disk_objects_are_refused_and_deleted_and_jobs_fail_one_by_one
     small.mkdir()
     mounted = ("unshare", "-rm", "sh", "-c", 'mount -t tmpfs -o size=32m tmpfs "$0" && exec "$@"', str(small))
     if subprocess.run([*mounted, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("this machine mounts nothing for a user")
+        pytest.skip("an ordinary user cannot mount a file system on this machine")
     running = emulate(small / "data", "--hold", "20", "--programs", str(PROGRAMS), before=mounted)
     once = Config(retries={"total_max_attempts": 1})
     s3 = boto3.client("s3", endpoint_url=running.url, config=once)

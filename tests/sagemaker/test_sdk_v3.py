@@ -8,7 +8,7 @@ import pytest
 from tests.sagemaker.commands import CLIENTS, PROGRAMS, needs_clients, run, script
 
 pytestmark = [needs_clients, pytest.mark.long]  # its environment takes 870 MB
-# deploy(wait=False) and the resource's own wait, since deploy looks every 30 s.
+# The script uses deploy(wait=False) and the resource's own wait, because deploy polls only every 30 s.
 CODE = """
     import json, sys
     from sagemaker.core.helper.session_helper import Session

@@ -1,4 +1,4 @@
-"""Signals that end the emulator: at any moment, nothing waits for ever, and the command gets the signal."""
+"""Signals that end the emulator: whenever one comes, no wait hangs, and the command gets the signal."""
 
 import subprocess
 import sys

@@ -55,7 +55,7 @@ def test_a_fast_file_channel_cannot_be_written_to(shown: Emulator) -> None:
         shown, "fast", channel("fast", "s3://data/set/", "FastFile"), channel("file", "s3://data/set/"), do="write"
     )
     if "is copied" in shown.output.read_text():
-        pytest.skip("no mount namespaces here: such a channel is copied, and the emulator says so")
+        pytest.skip("this machine has no mount namespaces, so the emulator copies the channel and reports that")
     assert (host["fast"], host["file"]) == ("Read-only file system", "written")
     [host] = run(shown, "fast-files", channel("fast", "s3://data/other/", "FastFile"))
     assert host["files"] == {"fast/5": "five"}

@@ -165,7 +165,7 @@ def test_a_warm_pool_goes_to_the_next_job_that_matches(shown: Emulator) -> None:
 def test_jobs_wait_for_room_and_all_are_done(shown: Emulator) -> None:
     client = shown.client("sagemaker")
     running, waiting = ["running-1", "running-2"], [f"queued-{number}" for number in range(12)]
-    for name in running:  # one for each place
+    for name in running:  # one job for each place
         create(shown, name, do="sleep", settings={"seconds": "600"}, StoppingCondition={"MaxRuntimeInSeconds": 900})
     for name in waiting:
         create(shown, name)

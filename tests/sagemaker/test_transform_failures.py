@@ -107,7 +107,7 @@ def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> No
 
 
 def test_a_job_that_waits_for_its_place_can_be_stopped(transformed: Emulator, sagemaker: Any) -> None:
-    running = ("running-1", "running-2")  # one for each place
+    running = ("running-1", "running-2")  # one job for each place
     for name in running:
         start_waiting(transformed, sagemaker, name)
     put(transformed, "queued/a", b"fine")

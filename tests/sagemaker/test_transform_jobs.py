@@ -24,7 +24,7 @@ def sagemaker(transformed: Emulator) -> Any:
 
 @pytest.fixture(scope="module")
 def whole(transformed: Emulator) -> dict[str, bytes]:
-    """A job of whole objects."""
+    """The answers of a job that sends each object whole."""
     limits = {"MaxPayloadInMB": 2, "MaxConcurrentTransforms": 3, "BatchStrategy": "SingleRecord"}
     objects = {"a": b"one", "b/c": b"two\nlines", "b/d": b"three"}
     types = {"ContentType": "text/plain"}

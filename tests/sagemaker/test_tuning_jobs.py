@@ -22,7 +22,7 @@ def tuned(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator
     running.client("s3").create_bucket(Bucket="tuning")
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_grid_tries_every_combination_once_and_names_the_best(sagemaker: Any, 
     assert best["FinalHyperParameterTuningJobObjectiveMetric"] == {
         **OBJECTIVE,
         "Value": 0.3,
-    }  # its last, not its highest
+    }  # the last value of the job, not its highest
     assert best["TuningJobName"] == "grid" and best["ObjectiveStatus"] == "Succeeded"
     assert "OverallBestTrainingJob" not in grid
 
@@ -209,7 +209,7 @@ def test_a_tuning_job_completes_when_so_many_jobs_do_not_improve(sagemaker: Any)
     criteria = {"BestObjectiveNotImproving": {"MaxNumberOfTrainingJobsNotImproving": 3}}
     create(sagemaker, "idle", curves("0.5", "0.501", "0.4", "0.502", "0.9"), TuningJobCompletionCriteria=criteria)
     job = ended(sagemaker, "idle")
-    assert len(jobs(sagemaker, "idle")) == 4  # each better than 0.5 by less than 1 %
+    assert len(jobs(sagemaker, "idle")) == 4  # each job is better than 0.5 by less than 1 %
     assert job["TuningJobCompletionDetails"]["NumberOfTrainingJobsObjectiveNotImproving"] == 3
 
 

@@ -42,7 +42,7 @@ def test_hyperband_gives_poor_jobs_fewer_epochs_than_good_ones() -> None:
         epochs[value] = last or 9
         found.tell(trial, value, completed=last is None)
     assert epochs[max(epochs)] == 9
-    assert min(epochs.values()) == 2  # the fewest that are given to any
+    assert min(epochs.values()) == 2  # the smallest number of epochs that a job gets
     stopped = [value for value, last in epochs.items() if last < 9]
     assert sum(stopped) / len(stopped) < sum(epochs) / len(epochs)
 
@@ -67,7 +67,7 @@ def test_a_bayesian_search_that_knows_good_values_chooses_near_them() -> None:
     for step in range(30):
         x = step / 30
         warm.learn({"x": str(x)}, -abs(x - 0.8))
-    warm.learn({"x": "7"}, 1.0)  # outside of the range: it teaches nothing
+    warm.learn({"x": "7"}, 1.0)  # values outside of the range are ignored
     assert abs(float(warm.ask().chosen["x"]) - 0.8) < 0.2
     assert abs(float(cold.ask().chosen["x"]) - 0.8) > 0.2
 
@@ -77,4 +77,4 @@ def test_a_job_is_compared_with_running_averages_up_to_its_epoch() -> None:
     assert worse_than_median([0.9, 0.49], completed, maximize=True)
     assert not worse_than_median([0.1, 0.51], completed, maximize=True)
     assert worse_than_median([0.1, 0.51], completed, maximize=False)
-    assert not worse_than_median([0.1, 0.1, 0.1], completed, maximize=True)  # none has come so far
+    assert not worse_than_median([0.1, 0.1, 0.1], completed, maximize=True)  # no completed job has a third epoch

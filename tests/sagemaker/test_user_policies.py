@@ -76,7 +76,7 @@ def test_each_service_is_checked_under_iams_name_of_the_action(
 
 
 @pytest.mark.parametrize("missing", ["sagemaker:CreateTrainingJob", "sagemaker:AddTags", "iam:PassRole", None])
-def test_to_create_a_job_takes_what_aws_says(emulator: Emulator, missing: str | None) -> None:
+def test_creating_a_job_needs_the_permissions_that_aws_names(emulator: Emulator, missing: str | None) -> None:
     actions = {"sagemaker:CreateTrainingJob", "sagemaker:AddTags", "iam:PassRole"} - {missing}
     passed = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
     statements = [
@@ -85,7 +85,7 @@ def test_to_create_a_job_takes_what_aws_says(emulator: Emulator, missing: str | 
     ]
     clients = user(emulator, f"maker-{(missing or 'all').replace(':', '-')}", *statements)
     request = training_request("job", Tags=[{"Key": "a", "Value": "b"}])
-    # The bucket is not there, which SageMaker would find only after IAM.
+    # The bucket does not exist, but SageMaker looks for it only after it has checked the policies.
     with pytest.raises(ClientError, match=f"not authorized to perform: {missing}" if missing else "bucket|S3"):
         clients("sagemaker").create_training_job(**request)
 

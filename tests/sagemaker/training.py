@@ -24,7 +24,7 @@ def showing(folder: Path) -> Iterator[Emulator]:
     s3.put_object(Bucket="data", Key="manifest", Body=json.dumps(MANIFEST).encode())
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def channel(name: str, uri: str, mode: str = "File", kind: str = "S3Prefix", **more: Any) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def create(
 
 
 def printed(shown: Emulator, name: str) -> list[dict[str, Any]]:
-    """Return the output of each attempt of each host, by the first word of the line."""
+    """Return the output of each attempt of each host, keyed by the first word of each line."""
     logs = shown.client("logs")
     streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
     found = []

@@ -29,7 +29,7 @@ def transforming(folder: Path) -> Iterator[Emulator]:
     running.client("sagemaker").create_model(ModelName="model", ExecutionRoleArn=ROLE, PrimaryContainer=container)
     yield running
     assert running.end() == 130, running.output.read_text()
-    assert not list((running.data / "work").iterdir()), "what ran has left files"
+    assert not list((running.data / "work").iterdir()), "a finished program has left files"
 
 
 def put(emulator: Emulator, key: str, content: bytes) -> None:
@@ -67,7 +67,7 @@ def outputs(emulator: Emulator, name: str) -> dict[str, bytes]:
 
 
 def log(emulator: Emulator, name: str) -> list[str]:
-    """Return the lines of a job's streams, its container's and its data log."""
+    """Return the lines of both log streams of a job: its container's log and its data log."""
     logs = emulator.client("logs")
     streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
     lines = []
