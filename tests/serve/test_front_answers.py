@@ -53,7 +53,7 @@ def test_a_refusal_is_a_sentence_and_what_the_model_server_says_itself_is_not_pa
         ):
             served.says(said)
             assert served.refused(JPEG) == (status, message)
-        assert served.metric("byoc_photos_total") == 3  # the photos that a worker counted
+        assert served.metric("byoc_photos_total") == 3  # one photo per answer that a worker gave
 
     served.run(asks)
 
