@@ -44,7 +44,7 @@ Path(out).write_text(json.dumps([chosen.backend.name, chosen.reason, chosen.forw
 
 
 def chosen(photos: Path, out: Path, without: list[int]) -> list[Any]:
-    """Return what two processes chose, of which those in `without` have no OpenVINO, and how far their features are from torch's."""
+    """Return the choices of two processes and their features' distance from torch's; the ranks in `without` have no OpenVINO."""
     port = free_port()
     processes = [
         subprocess.Popen(
