@@ -25,7 +25,7 @@ def load_pixels(
 ) -> Pixels:
     """Decode a photo and return its upright centre crop, uint8 [crop, crop, 3], RGB.
 
-    `draft=False` decodes JPEG at full size, to measure what drafting changes. Raises PhotoError when the data is empty,
+    `draft=False` decodes JPEG at full size, to measure the effect of drafting. Raises PhotoError when the data is empty,
     not an image, damaged, costly to decode, or has more than `max_pixels`.
     """
     return Decoded(data, preprocessing, draft=draft, max_pixels=max_pixels).pixels()
@@ -84,7 +84,7 @@ def decode(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_
 
 @dataclass(frozen=True)
 class Look:
-    """A photo's upright width and height, and sentences about what is odd although the photo can be read."""
+    """A photo's upright width and height, and sentences about oddities of a photo that can be read."""
 
     size: tuple[int, int]
     notes: tuple[str, ...]

@@ -47,7 +47,7 @@ class ModelWorkers:
         self._turn = asyncio.Semaphore(1)
 
     async def load(self) -> None:
-        """Start the workers and return when one of them has answered; raises UserError when none will."""
+        """Start the workers and return when a worker has answered; raises UserError if no worker ever will."""
         await self.start()
         deadline = time.monotonic() + LOAD_SECONDS
         while not await self.probe():
@@ -67,8 +67,8 @@ class ModelWorkers:
             await self._prepare()
             if not self.code and Prepared.read(self.folder / "prepared").backend.device == "cpu":
                 self.settings = replace(self.settings, gpus=0)
-        # The model server computes every request that it holds, even if the client has gone. So it gets only what keeps its
-        # workers busy: for each worker the requests of one pass, and those of the next.
+        # The model server computes every request that it holds, even if the client has disconnected. So it gets only enough requests to
+        # keep its workers busy: for each worker those of one pass and of the next.
         self._turn = asyncio.Semaphore(2 * self.settings.workers * self.settings.batch_size)
         self._write_archive()
         self._registered = True
@@ -121,9 +121,9 @@ class ModelWorkers:
         ).write(self.folder)
 
     async def probe(self) -> bool:
-        """Return whether a request would be answered now; has to be called repeatedly. When a worker reports that it is ready,
-        send a probe, because only an answer shows that the model server passes requests on to the worker. If no answer comes in
-        time although the model has answered before, its workers are busy, which counts as ready.
+        """Return whether a request would be answered now; has to be called repeatedly. When a worker reports that it is ready, send a
+        probe, because only an answer shows that the model server passes requests on to the worker. If no answer comes in time although the
+        model has answered before, its workers are busy, which counts as ready.
         """
         if not self.ready_workers():
             self._ready = False

@@ -1,4 +1,4 @@
-"""The settings of serving: from the command line and the environment, and values that follow from them."""
+"""The settings of serving: from the command line and the environment, and values computed from them."""
 
 import argparse
 import itertools
@@ -55,7 +55,7 @@ class Settings:
     def workers(self) -> int:
         """How many processes answer for each model.
 
-        By default one for each GPU or else for each core, but no more than the memory allows.
+        By default one for each GPU, or without GPUs one for each core, but no more than the memory allows.
         """
         if self.given_workers is not None:
             return self.given_workers
@@ -90,9 +90,7 @@ class Settings:
 
     @property
     def payload_mb(self) -> int:
-        """The largest body, in MB, that batch transform should send: the limit that the job set, else a size at which each
-        worker has a body.
-        """
+        """The largest body, in MB, that batch transform should send: the job's limit, else a size that lets every worker have a body."""
         most = max(1, min(self.max_body // MB, BATCH_MB))
         return most if self.max_body_given else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
 

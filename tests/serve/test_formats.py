@@ -273,7 +273,7 @@ def test_an_answer_lists_half_a_million_labels_and_no_more() -> None:
         (Form(json=True, accept="text/csv", top_k=1001), 500, 2000, 5),
     ):
         with pytest.raises(
-            RequestError, match=r"labels, at most 500,000 are; ask for fewer with top_k or send fewer photos"
+            RequestError, match=r"labels, at most 500,000 are allowed; ask for fewer with top_k or send fewer photos"
         ):
             check_size(form, photos, classes, top_k)
 

@@ -127,7 +127,7 @@ def test_a_warning_names_the_requirements_that_are_ignored(original: tuple[str, 
 def test_requirements_that_are_installed_cost_a_milder_warning_and_none_no_word(tmp_path: Path) -> None:
     assert ignored_requirements(tmp_path) is None
     (tmp_path / "requirements.txt").write_text("numpy>=1.0 # the usual\ntorch\nPillow\n")
-    assert "what it names is installed" in str(ignored_requirements(tmp_path))
+    assert "the packages that it names are installed" in str(ignored_requirements(tmp_path))
 
 
 CONTEXT = """

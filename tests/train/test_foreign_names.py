@@ -250,7 +250,9 @@ def test_a_contradiction_and_a_wrong_value_are_named_as_they_were_given(given: d
     "name", ["bucket", "region", "instance_type", "cooldown", "eval_freq", "alpha", "timeout", "x"]
 )
 def test_a_name_that_is_near_to_none_gets_no_hint(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{name}' is unknown; leave out what is not known: backbone, ") as told:
+    with pytest.raises(
+        ConfigError, match=f"'{name}' is unknown; leave out names that are not in this list: backbone, "
+    ) as told:
         parse({name: "1"})
     assert "did you mean" not in str(told.value)
 

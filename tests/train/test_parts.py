@@ -203,7 +203,7 @@ def test_of_two_constraints_the_first_packages_name_is_the_one_to_leave_out() ->
     ]
     assert staging._reason(lines) == (
         "Cannot install torch==1: the image has torch 2.13 and numpy 2.4, which a constraint of its pip keeps; leave torch out "
-        "of the requirements, or take a version of what needs it that fits"
+        "of the requirements, or change the version of the package that needs it"
     )
 
 

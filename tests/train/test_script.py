@@ -214,7 +214,7 @@ def test_what_this_image_has_not_is_refused_by_name(base: Path) -> None:
     status, output, _ = run(base)
     assert status == 1 and "never" not in output
     assert failure(base).startswith(
-        "hyperparameter sagemaker_distributed_dataparallel_enabled is set, but what it asks for"
+        "hyperparameter sagemaker_distributed_dataparallel_enabled is set, but this image does not have its library"
     )
 
 

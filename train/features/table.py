@@ -1,4 +1,4 @@
-"""A table whose rows arrive one after another. It is in memory, or in a file if it is large, but never in both."""
+"""A table whose rows arrive one after another. It is either in memory or, if it is large, in a file."""
 
 import os
 import tempfile

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.autograd.profiler_util import EventList
     from torch.profiler import profile
 
-OPERATORS = 40  # how many operators, those that take most time, are recorded; the trace holds all of them
+OPERATORS = 40  # the number of slowest operators that are recorded; the trace holds all operators
 
 
 class Tracer:
