@@ -79,7 +79,7 @@ def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: b
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 kB, which is almost full."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
+        pytest.skip("mounting a small file system needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=False).returncode:
