@@ -46,7 +46,7 @@ LABEL = b"V"  # the type of GNU tar's member that holds only a name for the arch
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a .tar or .tar.gz, whatever its name ends with, into a folder that is new or empty.
+    """Unpack a .tar or .tar.gz with any file name into a folder that is new or empty.
 
     Files, folders, and links that stay inside the folder are written. Owners, set-uid bits and times are left out, and so
     are the files that macOS adds (`._*`, `.DS_Store`). Raises ArchiveError for any other kind of member, a damaged or
@@ -226,7 +226,7 @@ def _of_macos(name: PurePosixPath) -> bool:
 
 
 def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
-    """Return the target of a symbolic link; raises _Refused unless it is inside the folder, whatever other links exist.
+    """Return the target of a symbolic link; raises _Refused unless the target is inside the folder, even with other links in the archive.
 
     `..` is allowed only at the beginning of the target: after the name of another link, it would lead elsewhere.
     """

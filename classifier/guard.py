@@ -19,7 +19,8 @@ WORSE = 0.03  # nats a photo: a backend's log-likelihood may be this much lower 
 # If the trained model's two largest probabilities differ by no more than this, it was undecided, and another best class is as good.
 # bfloat16 changed 31 best classes in 2,900 comparisons, the most decided of them with probabilities 0.2 apart.
 UNDECIDED = 0.25
-# The most noise, in multiples of what rounding to bfloat16 causes in the same model. OpenVINO at bfloat16 had 0.8 to 1.6 of it.
+# The most noise, as a multiple of the noise that rounding to bfloat16 causes in the same model. OpenVINO at bfloat16 had 0.8 to 1.6 times
+# that noise.
 TIMES_ROUNDING = 2
 LEAST_NOISE = 0.02  # noise that is always allowed
 FIRST = 32  # the number of photos that judge a backend at first
@@ -43,7 +44,7 @@ class Verdict:
 
     @property
     def surely_as_good(self) -> bool:
-        """Whether the log-likelihood is high enough; more photos may show it if this is False."""
+        """Whether the log-likelihood is high enough. If this is False, a verdict on more photos may still be True."""
         return self.gain - 2 * self.error >= -WORSE
 
     def wrong(self) -> str:
@@ -107,8 +108,7 @@ def judge(found: Logits, guard: GuardPhotos) -> Verdict:
 
 
 def noise(found: Logits, trained: Logits) -> float:
-    """Return the noise of logits: the root mean square of their differences from the trained model's, relative to the root mean square of
-    the trained model's.
+    """Return the noise of logits: the root mean square of their differences from the trained model's, as a share of the latter's own.
 
     Each photo's mean is subtracted before, since it has no influence on probabilities.
     """

@@ -34,7 +34,7 @@ def load_pixels(
 class Decoded:
     """A photo that is decoded once; the model's centre crop and other parts can be cut out of it.
 
-    Raises what load_pixels raises. A drafted JPEG has just enough pixels for the centre crop; smaller parts are enlarged.
+    Raises the errors of load_pixels. A drafted JPEG has just enough pixels for the centre crop; smaller parts are enlarged.
     """
 
     def __init__(

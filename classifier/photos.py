@@ -73,8 +73,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
 
 
 def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
-    """Return the classes whose names resemble train and another split, such as training_set and test_set; empty if there are no such
-    classes.
+    """Return the classes whose names resemble train and another split, such as training_set and test_set; empty without such classes.
 
     Raises DataError when all photos of these classes are in subfolders: then the subfolders are the classes.
     """

@@ -1,4 +1,4 @@
-"""Finds the source of each split's photos: class folders, a manifest or RecordIO files. Lists what a source holds. Imports no torch."""
+"""Finds the source of each split's photos: class folders, a manifest or RecordIO files. Lists a source's content. Imports no torch."""
 
 import os
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ def disk_used(folders: Iterable[Path]) -> float | None:
 
 
 def gpus() -> list[Gpu]:
-    """Return what NVML reports about each GPU, in NVML's order; empty without the package, a driver or a GPU."""
+    """Return each GPU's state as NVML reports it, in NVML's order; empty without the package, a driver or a GPU."""
     try:
         import pynvml
 

@@ -42,7 +42,7 @@ Probabilities = npt.NDArray[np.float32]
 
 
 class RequestError(UserError):
-    """The client's request is wrong; the message says what to change."""
+    """The client's request is wrong; the message names the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -106,7 +106,7 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
 
 
 def open_worker(settings: WorkerSettings, *, gpu: int | None = None) -> Worker | CodeWorker:
-    """Load a model; `gpu` is the number of the GPU that the model's own code may use. Raises UserError and what libraries raise."""
+    """Load a model; `gpu` is the number of the GPU that the model's own code may use. Raises UserError and the libraries' errors."""
     if settings.program:
         from serve.model_code import ModelCode
 

@@ -32,7 +32,7 @@ def java_command(folder: Path) -> list[str]:
 
 
 def logging_settings(*, workers_output: bool) -> str:
-    """Return the settings of the model server's log; `workers_output` also logs what workers write to standard output."""
+    """Return the settings of the model server's log; `workers_output` also logs the workers' standard output."""
     return _LOGGING.format(level="info" if workers_output else "warn")
 
 

@@ -128,7 +128,7 @@ class ModelServer:
         with output as lines:
             for line in lines:
                 self._last_lines.append(line.strip())
-                # Before the start, newer versions of Java warn of what the model server's old libraries do.
+                # Before the start, newer versions of Java print warnings about the model server's old libraries.
                 if started and not line.startswith(_TALK):
                     print(line, end="", file=sys.stderr, flush=True)
                 started = started or line.startswith("Model server started")

@@ -28,7 +28,7 @@ class ModelSource:
         self._torch: Classifier | None = None
 
     def open(self, backend: Backend) -> Forward:
-        """Return the model as a forward function; raises what the backend's library raises, and ArtifactError for a wrong model."""
+        """Return the model as a forward function; raises the errors of the backend's library, and ArtifactError for a wrong model."""
         if backend.library == "torch":
             from classifier.backends import eager
 
@@ -51,7 +51,7 @@ class ModelSource:
         return self._torch
 
     def _kept(self, name: str) -> Path | None:
-        """Return a model of the artifact that OpenVINO reads; None if there is no such model, or if it fails; then print a line.
+        """Return a model of the artifact that OpenVINO reads; None if there is no such model, or if it fails, which is printed.
 
         Importing torch and building the model instead takes four seconds more.
         """

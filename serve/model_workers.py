@@ -137,7 +137,7 @@ class ModelWorkers:
         return self._ready
 
     async def ask(self, body: bytes, request: WorkerRequest) -> Answer:
-        """Wait for a turn and return a worker's answer; raises what ModelServer.predict raises.
+        """Wait for a turn and return a worker's answer; raises the errors of ModelServer.predict.
 
         If the caller is cancelled, the request keeps its turn until the model server has finished it.
         """
@@ -165,7 +165,7 @@ class ModelWorkers:
 
     @property
     def ready(self) -> bool:
-        """Whether the last `probe`, less than a second ago, found that a request would be answered."""
+        """Whether the last `probe` was less than a second ago and found that a request would be answered."""
         return self._ready
 
     @property
@@ -175,7 +175,7 @@ class ModelWorkers:
 
     @property
     def restarts(self) -> int:
-        """How many workers have replaced others."""
+        """The number of workers that have replaced others."""
         return max(0, self._status.seen - self.settings.workers)
 
     def ready_workers(self) -> int:

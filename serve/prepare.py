@@ -1,4 +1,4 @@
-"""`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write what every worker opens.
+"""`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write the workers' files.
 
 The folder that it writes holds prepared.json, the self-test, and the model as OpenVINO IR if OpenVINO serves and the artifact does not hold
 the IR. It runs in a separate process because it may import torch, which would cost each worker 200 MB and seconds.
@@ -141,7 +141,7 @@ def _compare(forward: Forward, selftest: Selftest, guard: GuardPhotos | None, cr
 
 
 def _write(out: Path, backend: Backend, source: ModelSource, comparison: _Comparison, refused: dict[str, str]) -> None:
-    # The workers repeat the self-test and compare with what was computed here, by the same backend.
+    # The workers repeat the self-test and compare with these probabilities, which the same backend computed.
     stored: dict[str, npt.NDArray[Any]] = vars(comparison.selftest)
     save_file(stored, out / SELFTEST)
     prepared = Prepared(

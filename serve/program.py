@@ -51,7 +51,7 @@ def code_folder(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def find_program(model_dir: Path, settings: Settings) -> Path | None:
-    """Return the program to run, or None if there is no code; raises ArtifactError when there is code that would not run."""
+    """Return the program to run, or None if there is no code; raises ArtifactError for code that would not run."""
     folder = code_folder(model_dir, settings)
     if folder is None:
         _refuse_strays(model_dir, settings)
@@ -68,8 +68,8 @@ def find_program(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def ignored_requirements(folder: Path) -> str | None:
-    """Return a warning about the code's requirements.txt, or None without one: the server never installs it, and the warning names the
-    missing packages."""
+    """Return a warning about the code's requirements.txt, or None without one: it is never installed; the warning names missing
+    packages."""
     file = folder / REQUIREMENTS
     if not file.is_file():
         return None

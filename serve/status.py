@@ -74,7 +74,7 @@ class StatusReader:
 
     @property
     def seen(self) -> int:
-        """How many workers were ever ready."""
+        """The number of workers that have ever been ready."""
         return len(self._seen)
 
     def ready(self) -> int:

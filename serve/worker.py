@@ -29,7 +29,7 @@ log = logging.getLogger("serve")
 
 @dataclass(frozen=True)
 class _Decoding:
-    """A request's photos, and their pixels in the same order; reading `pixels` raises what the decoding raised."""
+    """A request's photos, and their pixels in the same order; reading `pixels` raises the errors of decoding."""
 
     photos: list[bytes]
     pixels: Iterator[Pixels]

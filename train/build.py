@@ -26,7 +26,7 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", "
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a job starts from: a model in eval mode, its spec, and the configuration.
+    """The start of a job's training: a model in eval mode, its spec, and the configuration.
 
     An earlier artifact decides some hyperparameters of `config`. `source` says where the weights come from. `auxiliary` holds the second
     classifier for fine-tuning and the name of its layer; None if the backbone has none.

@@ -63,8 +63,7 @@ def named(library: str, device: str, precision: str) -> Backend:
 
 
 def candidates(choice: str = AUTO) -> list[Backend]:
-    """Return the backends to try for one of CHOICES, the fastest first; auto and exact leave out the backends on a GPU if there is no
-    GPU."""
+    """Return the backends to try for one of CHOICES, the fastest first; without a GPU, auto and exact leave out those on a GPU."""
     if choice in BACKENDS:
         return [BACKENDS[choice]]
     found = [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]

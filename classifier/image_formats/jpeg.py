@@ -101,7 +101,7 @@ def mended(data: bytes) -> bytes | None:
 def ended(data: bytes) -> bytes:
     """Return a JPEG with the end marker that it may lack; any other data comes back unchanged.
 
-    Raises PhotoError when pixels are missing too, and what Pillow raises for damaged metadata.
+    Raises PhotoError when pixels are missing too, and Pillow's errors for damaged metadata.
     Trap: the decoder often takes zeros for as many valid pixels as are missing, so a JPEG that ends in zeros decodes.
     """
     if not data.startswith(b"\xff\xd8") or data.endswith(_END):

@@ -1,4 +1,4 @@
-"""TIFF: refuse costly files and raw photos, correct what Pillow reads wrongly, and repair damaged tags."""
+"""TIFF: refuse costly files and raw photos, correct files that Pillow reads wrongly, and repair damaged tags."""
 
 import struct
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class _Form:
 
     @property
     def room(self) -> int:
-        """How many bytes of a value fit into its entry; longer values are elsewhere in the file."""
+        """The number of bytes of a value that fit into its entry; longer values are elsewhere in the file."""
         return struct.calcsize("=" + self.offset)
 
 

@@ -1,4 +1,4 @@
-"""Which backend a machine can run, how its errors are read, and when a backend is within the guard."""
+"""The rules for backends: those that a machine can run, the reading of their errors, and the guard's limits."""
 
 import errno
 import sys

@@ -1,4 +1,4 @@
-"""Which backend serves an artifact without the guard's photos, shown on real photos and with wrong weights."""
+"""The backend that serves an artifact without the guard's photos, tested with real photos and with wrong weights."""
 
 import itertools
 import json

@@ -36,7 +36,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Return a function that loads code; afterwards undo what loading changed in this process."""
+    """Return a function that loads code; afterwards undo the changes of loading to this process."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""How the public port passes on a request and its answer, with a stand-in for the model server and its worker."""
+"""The public port passes on requests and answers; a stand-in replaces the model server and its worker."""
 
 import json
 import re
@@ -93,7 +93,7 @@ def test_a_type_that_is_not_read_is_415_and_named(served: Served, capsys: pytest
         assert message.endswith("application/octet-stream, application/json")
 
     served.run(asks)
-    line = json.loads(capsys.readouterr().out)  # such a body is not read at all
+    line = json.loads(capsys.readouterr().out)  # a body of an unsupported type is not read at all
     assert (line["code"], line["bytes"], line["target_model"]) == (415, 0, None) and "photos" not in line
 
 

@@ -19,7 +19,7 @@ TIMEOUT = 12
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server with one worker and two places, whose model does what a request's body says; and its log file."""
+    """A server with one worker and two places; a request's body selects what its model does. Also its log file."""
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "model" / "code").mkdir(parents=True)
     (folder / "model" / "weights.txt").write_text("0.5")

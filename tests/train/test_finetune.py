@@ -1,4 +1,4 @@
-"""Fine-tuning: each part does what its hyperparameter says, compared with torch's own function if there is one."""
+"""Fine-tuning: the effect of each hyperparameter, compared with torch's own function if there is one."""
 
 import math
 import os

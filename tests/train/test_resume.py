@@ -45,7 +45,7 @@ def start(base: Path, photos: Path, **changes: str) -> "contextlib.AbstractConte
 
 
 def finish(base: Path, photos: Path, **changes: str) -> str:
-    """Run the job to its end and return what it printed."""
+    """Run the job to its end and return its output."""
     (base / "checkpoints").mkdir(parents=True, exist_ok=True)
     done = run_to_the_end([], lay_out(base, photos, JOB | changes))
     assert done.returncode == 0, done.stderr

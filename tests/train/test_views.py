@@ -58,7 +58,7 @@ def test_the_drawn_boxes_are_spread_like_those_of_torchvision() -> None:
 @pytest.mark.parametrize(("width", "height"), [(2000, 100), (100, 2000)])
 def test_a_strip_too_thin_for_any_shape_gives_the_middle_that_torchvision_gives(width: int, height: int) -> None:
     crop = transforms().RandomResizedCrop(224, scale=AREA, ratio=ASPECT)
-    middle = crop.make_params([torch.empty(1, height, width)])  # for such a strip it uses no random number
+    middle = crop.make_params([torch.empty(1, height, width)])  # torchvision uses no random number for a strip
     left, top, wide, high = (middle[name] for name in ("left", "top", "width", "height"))
     for key in keys(20):
         box = np.array(draw(key, width, height).box) * (width, height, width, height)

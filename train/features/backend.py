@@ -37,7 +37,7 @@ class Probe:
 
     photos: int
     error: float
-    torch_error: float  # of torch at the same precision
+    torch_error: float  # the error of torch at the same precision
     speedup: float  # torch's time over OpenVINO's
 
 

@@ -124,7 +124,7 @@ _ROWS = 2**32
 
 
 def _digests(path: Path) -> list[bytes]:
-    """Return the digests of a shard's rows; raises what safetensors raises, and ValueError."""
+    """Return the digests of a shard's rows; raises the errors of safetensors, and ValueError."""
     with safe_open(path, framework="np") as shard:
         digests = shard.get_tensor("digests")
         if digests.ndim != 2 or shard.get_slice("features").get_shape()[0] != len(digests):

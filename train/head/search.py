@@ -98,7 +98,7 @@ def search(
             for number, suggestion, chosen, result in zip(numbers, suggestions, choices, results, strict=True):
                 found, failure = result.found, result.failure
                 if result.stopped:
-                    if won is None:  # keep what the trial has learnt so far, because there is nothing better
+                    if won is None:  # keep the unfinished trial's model, because there is no better one
                         won, kept = found, number
                     continue
                 best = found.best if found else None

@@ -19,8 +19,7 @@ NAMED = 3  # how many hosts a message names
 
 @dataclass(frozen=True)
 class Held:
-    """The photos of one host: for each path below /opt/ml the class and the size in bytes; or the reason why the host cannot use its
-    photos."""
+    """The photos of one host: for each path below /opt/ml the class and the size in bytes; or the reason why they are unusable."""
 
     host: str
     photos: dict[str, tuple[str, int]]

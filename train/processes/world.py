@@ -24,7 +24,7 @@ class World:
 
     @property
     def chief(self) -> bool:
-        """Whether this is the one process that writes the job's files; each host also measures itself."""
+        """Whether this is the one process that writes the job's files, except the measurements, which each host writes."""
         return self.rank == 0
 
     def mine(self, items: Sequence[Any]) -> Sequence[Any]:

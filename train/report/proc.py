@@ -1,4 +1,4 @@
-"""Reads what Linux reports about this machine in /proc, and about this container in the files of its control group.
+"""Reads Linux's reports about this machine in /proc, and about this container in the files of its control group.
 
 The counters only grow, so a rate is the difference between two readings. The first reading gives no rates.
 """

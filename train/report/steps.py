@@ -16,7 +16,7 @@ class StepTimes(NamedTuple):
     backward: float
     exchange: float  # summing the gradients of the processes
     optimizer: float
-    seconds: float  # of the whole step
+    seconds: float  # the whole step
 
 
 @dataclass(frozen=True, kw_only=True)

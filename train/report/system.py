@@ -86,8 +86,7 @@ class Sampler:
 
 
 def open_sampler(folder: Path, host: str, interval: float | None) -> Sampler | None:
-    """Return a sampler that has begun, every `interval` seconds after its start; None if none is requested, or if the machine cannot be
-    measured."""
+    """Return a sampler that has begun, every `interval` seconds after its start; None if it is not requested, or not possible."""
     if interval is None:
         return None
     try:

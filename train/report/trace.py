@@ -30,7 +30,7 @@ class Tracer:
 
     @contextlib.contextmanager
     def step(self, stage: str, epoch: int, step: int) -> Generator[None, None, None]:
-        """Trace what runs inside if this step is a chosen one. An error of the profiler costs one line."""
+        """Trace the block if this step is a chosen one. An error of the profiler is printed in one line."""
         if not self.wants(epoch, step):
             yield
             return

@@ -142,7 +142,7 @@ def command(name: str, folder: Path, arguments: Sequence[str]) -> list[str]:
 
 
 def install(name: str, folder: Path) -> None:
-    """Install what the code needs; if that fails, raise ConfigError with the requirement and pip's reason."""
+    """Install the code's requirements; if that fails, raise ConfigError with the requirement and pip's reason."""
     requirements = (folder / "requirements.txt").exists()
     if is_package(name, folder):
         _pip([".", *(["-r", "requirements.txt"] if requirements else [])], name, folder)

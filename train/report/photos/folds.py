@@ -12,7 +12,7 @@ from torch.nn import functional
 
 FOLDS = 5
 RIDGE = 1.0  # the ridge penalty, as a share of the features' mean variance; between 0.1 and 3 the lists of suspects hardly differ
-SMALLEST = 1e-6  # the penalty if all features are alike, so that their variance is 0
+SMALLEST = 1e-6  # the penalty if all features are equal, so that their variance is 0
 FITTED = 6_000  # the heads are fitted on at most so many photos; all photos are judged
 
 
