@@ -20,7 +20,7 @@ from classifier.limits import refuse_costly_file, refuse_large_image
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the upright photo's width and height
 
-# Pillow's other decoders are disabled: their formats are never sent, and one starts another program.
+# Pillow's other decoders are disabled: users do not send their formats, and one of them starts another program.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 # By default the AVIF decoder starts a thread for each core; photos are already decoded in parallel.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -202,7 +202,7 @@ def _transparent(image: Image.Image) -> bool:
 
 def _orientation(image: Image.Image) -> int | None:
     if image.format == "AVIF":
-        image.info.pop("xmp", None)  # Pillow would follow it, but only AVIF's own property counts
+        image.info.pop("xmp", None)  # Pillow would apply XMP's orientation, but only AVIF's own property is valid
     orientation: int | None = None
     with contextlib.suppress(Exception):  # a photo with a damaged EXIF block is still usable
         orientation = image.getexif().get(_ORIENTATION_TAG)

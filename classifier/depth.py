@@ -43,7 +43,7 @@ def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...
 def _samples(image: Image.Image) -> npt.NDArray[Any] | None:
     """Return grey samples in their real number type; None when they are unsigned bytes, or colours.
 
-    Trap: Pillow takes signed bytes of a TIFF for unsigned ones, and unsigned 32-bit integers for signed ones.
+    Trap: Pillow reads signed bytes of a TIFF as unsigned, and unsigned 32-bit integers as signed.
     """
     tags: Any = getattr(image, "tag_v2", {})
     bits, signed = _first(tags.get(_BITS)), _first(tags.get(_FORMAT)) == _SIGNED

@@ -99,7 +99,7 @@ class ModelWorkers:
             raise
         lines = errors.decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
         if process.returncode == -9:
-            raise NoRoom(f"preparing {self.model_dir} was killed, most likely for want of memory; give it more")
+            raise NoRoom(f"preparing {self.model_dir} was killed, most likely because memory ran out; give it more")
         if process.returncode:
             raise (NoRoom if process.returncode == NO_ROOM_STATUS else ArtifactError)(lines[-1][:600])
 
@@ -121,9 +121,9 @@ class ModelWorkers:
         ).write(self.folder)
 
     async def probe(self) -> bool:
-        """Return whether a request would be answered now; has to be called repeatedly. When a worker reports that it is ready, send a
-        probe, because only an answer shows that the model server passes requests on to the worker. If no answer comes in time although the
-        model has answered before, its workers are busy, which counts as ready.
+        """Return whether a request would be answered now; has to be called repeatedly. When a worker reports that it is ready,
+        send a probe, because only an answer shows that the model server passes requests on to the worker. If no answer comes in
+        time although the model has answered before, its workers are busy, which counts as ready.
         """
         if not self.ready_workers():
             self._ready = False

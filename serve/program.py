@@ -68,8 +68,7 @@ def find_program(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def ignored_requirements(folder: Path) -> str | None:
-    """Return a warning about the code's requirements.txt, or None without one: it is never installed; the warning names missing
-    packages."""
+    """Return a warning about the code's requirements.txt, which is never installed, with the missing packages; None without the file."""
     file = folder / REQUIREMENTS
     if not file.is_file():
         return None

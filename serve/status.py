@@ -107,7 +107,7 @@ class StatusReader:
         with contextlib.suppress(FileNotFoundError):
             return Failure(**json.loads((self._folder / FAILED).read_text())).error()
         if len(dead) >= DEATHS and len(dead) == len(loading):
-            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely for want of memory")
+            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely because memory ran out")
         return None
 
     def _marks(self, kind: str) -> dict[int, Path]:

@@ -1,4 +1,4 @@
-"""The backends that the guard accepts and refuses, with their accuracy on other labelled photos than the guard's.
+"""The backends that the guard accepts and refuses, with their accuracy on labelled photos that the guard does not have.
 
     python -m tests.serve.guard_table ARTIFACT FOLDER
 

@@ -1,5 +1,5 @@
 """A seeded fuzzer changes photos and JSON: every answer is 200 or a 4xx with one sentence, and no worker dies.
-BYOC_FUZZ_SECONDS sets how long (20; the long test 600), and BYOC_FUZZ_SEED the first seed. A failure names the seed that
+BYOC_FUZZ_SECONDS sets the duration (default 20 s; the long test 600 s), and BYOC_FUZZ_SEED the first seed. A failure names the seed that
 repeats it, and hypothesis finds the smallest such input.
 """
 

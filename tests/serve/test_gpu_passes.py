@@ -51,13 +51,13 @@ def test_graphs_are_captured_on_a_gpu_alone() -> None:
 
 
 class Stream:
-    """Replaces torch.cuda's class, which needs a GPU."""
+    """Replaces torch.cuda.Stream, which needs a GPU."""
 
     def wait_stream(self, other: "Stream") -> None: ...
 
 
 class Graph:
-    """Replaces torch.cuda's class; it replays the computation that was captured."""
+    """Replaces torch.cuda.CUDAGraph; it replays the captured computation."""
 
     replays = 0
 

@@ -36,7 +36,7 @@ def transform_fn(model, body, content_type, accept, context):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a model with code, as the front lays it out; the changes of loading to this process are undone."""
+    """The folder of a model with code, as the front makes it. Afterwards undo the changes of loading to this process."""
     (tmp_path / "code").mkdir()
     (tmp_path / "status").mkdir()
     (tmp_path / "code" / "worker_code.py").write_text(CODE)

@@ -174,7 +174,7 @@ def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(
         ("exit 2", ArtifactError, "it wrote nothing"),
         ("echo the disk is full >&2; exit 3", NoRoom, "the disk is full"),
         (f"echo {'x' * 601} >&2; exit 1", ArtifactError, "x" * 600),
-        ("kill -9 $$", NoRoom, "preparing {artifact} was killed, most likely for want of memory; give it more"),
+        ("kill -9 $$", NoRoom, "preparing {artifact} was killed, most likely because memory ran out; give it more"),
     ],
 )
 def test_what_prevents_the_preparation_is_reported(

@@ -176,7 +176,7 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_refused(
 
 
 def ordered(server: ModelServer, stand_in: StandIn) -> None:
-    """Register a model and forget it again."""
+    """Register a model and unregister it."""
 
     async def run() -> None:
         async with stand_in.listening(), server.connected():

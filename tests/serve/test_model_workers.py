@@ -158,7 +158,9 @@ def test_three_workers_that_ended_while_they_loaded_are_too_many(parts: Parts) -
     parts.mark(f"{ABSENT + 2}.loading", f"{os.getpid()}.loading")
     assert parts.model.failure() is None  # one worker is still loading
     (parts.status / f"{os.getpid()}.loading").unlink()
-    assert str(parts.model.failure()) == "3 workers ended while they loaded the model, most likely for want of memory"
+    assert (
+        str(parts.model.failure()) == "3 workers ended while they loaded the model, most likely because memory ran out"
+    )
     assert isinstance(parts.model.failure(), NoRoom)
     parts.mark(f"{os.getpid()}.ready", f"{os.getppid()}.loading")
     assert parts.model.failure() is None

@@ -1,7 +1,7 @@
 """Mixed load for minutes: good, bad, huge, slow and aborted requests while workers are killed.
 
 No answer may be wrong. Only requests in a killed worker may be lost. Memory must stay flat after five minutes.
-BYOC_SOAK_SECONDS sets how long (120; the long test 1,800).
+BYOC_SOAK_SECONDS sets the duration (default 120 s; the long test 1,800 s).
 """
 
 import asyncio
