@@ -1,8 +1,8 @@
-"""Unpack tar archives that others made, safely: `python3 -m classifier.archives ARCHIVE FOLDER`.
+"""Unpack tar archives from other programs safely: `python3 -m classifier.archives ARCHIVE FOLDER`.
 
 All code in this project that unpacks an archive calls this module. tarfile's own filter came with Python 3.11.4, and the
-images' Python is older. The module imports only the standard library and errors.py and runs on Python 3.8 too, so that the
-scripts of local_test can call it with the Python that a machine has.
+images' Python is older. The module imports only the standard library and errors.py and runs on Python 3.8 too, so that the scripts of
+local_test can call it with a machine's own Python.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from classifier.errors import ArchiveError
 
 MEMBERS = 200_000  # a limit above the number of files of any model or source folder
 READ = 1 << 20  # bytes read at once; tarfile asks for more only when a header is forged
-HEAD = 265  # bytes at the beginning that say what a file is
+HEAD = 265  # the number of first bytes that identify a file's kind
 GZIP = b"\x1f\x8b"
 # Files that users send by mistake instead of a tar.gz, by their first bytes.
 OTHERS = {
@@ -33,7 +33,7 @@ OTHERS = {
     b"7z\xbc\xaf\x27\x1c": "a 7z file",
     b"Rar!\x1a\x07": "a RAR file",
 }
-# The same for text that is sent by mistake, with what to do instead. Spelt in lower case, without leading blanks.
+# The same for text that users send by mistake, with the remedy. In lower case, without leading blanks.
 TEXTS = {
     b"version https://git-lfs.": ("a Git LFS pointer", "run git lfs pull"),
     b"<?xml": ("an XML document, such as S3's error messages", "see what it says, and download the archive anew"),
@@ -46,7 +46,7 @@ LABEL = b"V"  # the type of GNU tar's member that holds only a name for the arch
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a .tar or .tar.gz, whatever its name ends with, into a folder that is new or empty.
+    """Unpack a .tar or .tar.gz with any file name into a folder that is new or empty.
 
     Files, folders, and links that stay inside the folder are written. Owners, set-uid bits and times are left out, and so
     are the files that macOS adds (`._*`, `.DS_Store`). Raises ArchiveError for any other kind of member, a damaged or
@@ -80,7 +80,7 @@ def is_archive(path: Path) -> bool:
 
 
 def other_kind(path: Path) -> str | None:
-    """Return which kind of compressed file it is that unpack() refuses, as "a zip file"; None for any other file."""
+    """Return the kind of a compressed file that unpack() refuses, such as "a zip file"; None for any other file."""
     with path.open("rb") as file:
         head = file.read(HEAD)
     return None if head[:2] == GZIP or _is_tar(head) else _kind(head)
@@ -95,7 +95,7 @@ def _is_tar(head: bytes) -> bool:
 
 
 class _Refused(Exception):
-    """The file is not an archive, or holds something that must not be unpacked. The text says what, and `remedy` what to do."""
+    """The file is not an archive, or a member must not be unpacked. The text is the reason, and `remedy` the remedy."""
 
     def __init__(self, reason: str, remedy: str = MAKE) -> None:
         super().__init__(reason)
@@ -137,7 +137,7 @@ def _unpack(archive: Path, folder: Path) -> None:
         source = _Bounded(file)
         with _open(source) as tar:
             _write_members(tar, folder)
-            # tarfile takes a damaged header for the end of the archive, so look whether the end is really there.
+            # tarfile takes a damaged header for the archive's end, so check that the end mark is there.
             source.seek(tar.offset)
             end = source.read(tarfile.BLOCKSIZE)
             if len(end) < tarfile.BLOCKSIZE or any(end):
@@ -226,7 +226,7 @@ def _of_macos(name: PurePosixPath) -> bool:
 
 
 def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
-    """Return the target of a symbolic link; raises _Refused unless it is inside the folder, whatever other links exist.
+    """Return the target of a symbolic link; raises _Refused unless the target is inside the folder, even with other links in the archive.
 
     `..` is allowed only at the beginning of the target: after the name of another link, it would lead elsewhere.
     """
@@ -238,7 +238,7 @@ def _link(member: tarfile.TarInfo, name: PurePosixPath) -> str:
 
 
 def _write(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> None:
-    target.unlink(missing_ok=True)  # if several members have one name, the last one counts
+    target.unlink(missing_ok=True)  # if several members have one name, the last one is kept
     content = tar.extractfile(member)
     assert content is not None
     with content, target.open("xb") as file:

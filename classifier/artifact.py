@@ -46,7 +46,7 @@ class Contents:
     """The content of model.json.
 
     `training` says how the model was trained: hyperparameters, metrics, library versions. `files` has the checksum and
-    the length of each other file. `measured` is None in artifacts of version 1, and where training did not say it.
+    the length of each other file. `measured` is None in artifacts of version 1, and if training did not record it.
     """
 
     spec: ModelSpec

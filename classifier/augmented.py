@@ -25,7 +25,7 @@ class Classes:
         self._named: bool | None = None
 
     def find(self, label: Any, metadata: Any, where: str) -> str:
-        """Return a photo's class; raises DataError, which begins with `where`, when it has none or several."""
+        """Return a photo's class; raises DataError, which begins with `where`, when the photo has no class or several."""
         about = metadata if isinstance(metadata, Mapping) else {}
         if "failure-reason" in about:
             raise DataError(

@@ -1,6 +1,6 @@
 """Decodes bytes to one RGB image as it is stored in the file, together with its orientation. Imports no torch.
 
-`classifier.images` turns that upright and cuts the model's input out of it.
+`classifier.images` turns the image upright and cuts the model's input out of it.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from classifier.limits import refuse_costly_file, refuse_large_image
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom, as shares of the upright photo's width and height
 
-# Pillow has more decoders: for formats that nobody sends, and one that starts another program.
+# Pillow's other decoders are disabled: users do not send their formats, and one of them starts another program.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 # By default the AVIF decoder starts a thread for each core; photos are already decoded in parallel.
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1
@@ -66,7 +66,7 @@ class Stored:
     """An RGB image as it is stored in its file.
 
     `size` is the part of the image that the photo fills, in pixels; drafting may leave it fractional. `full` is the size
-    before drafting. `notes` are sentences about what was odd although the photo was read.
+    before drafting. `notes` are sentences about oddities of a photo that was read.
     """
 
     image: Image.Image
@@ -131,7 +131,7 @@ def decode_as_stored(data: bytes, short_side: int | None, max_pixels: int) -> St
             return replace(stored, notes=(_MENDED, *stored.notes))
     except (PhotoError, MemoryError):
         raise
-    except Exception:  # raise the first error, which says more
+    except Exception:  # raise the first error, which is more informative
         pass
     raise PhotoError((reason.splitlines() or ["damaged image"])[0][:200])
 
@@ -179,7 +179,7 @@ def _decode(data: bytes, short_side: int | None, max_pixels: int) -> Stored:
 def to_rgb(image: Image.Image) -> Image.Image:
     """Return an image of any Pillow mode as RGB: transparency over white, samples of more than 8 bits scaled to 8.
 
-    Raises PhotoError when neither the file nor the samples say which value is white.
+    Raises PhotoError when neither the file nor the samples define the value of white.
     """
     if image.mode == "RGB" and not image.has_transparency_data:
         return image
@@ -196,13 +196,13 @@ def to_rgb(image: Image.Image) -> Image.Image:
 def _transparent(image: Image.Image) -> bool:
     """Return whether every pixel is fully transparent."""
     if not image.has_transparency_data or image.crop((0, 0, 1, 1)).convert("RGBA").getpixel((0, 0))[3]:  # type: ignore[index]
-        return False  # for most photos the first pixel decides, at no cost
+        return False  # the first pixel of most photos decides, at no cost
     return image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
 
 
 def _orientation(image: Image.Image) -> int | None:
     if image.format == "AVIF":
-        image.info.pop("xmp", None)  # Pillow would follow it, but only AVIF's own property counts
+        image.info.pop("xmp", None)  # Pillow would apply XMP's orientation, but only AVIF's own property is valid
     orientation: int | None = None
     with contextlib.suppress(Exception):  # a photo with a damaged EXIF block is still usable
         orientation = image.getexif().get(_ORIENTATION_TAG)

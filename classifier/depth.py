@@ -23,9 +23,9 @@ _ROWS = 256  # the number of rows scaled at a time; a whole photo in float32 wou
 
 
 def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...]]:
-    """Return an image with at most 8 bits a sample, and sentences about what is odd about its range.
+    """Return an image with at most 8 bits a sample, and sentences about oddities of its range.
 
-    `image` was decoded from `data`, which may state the range. Raises PhotoError when nothing says which sample is white.
+    `image` was decoded from `data`, which may state the range. Raises PhotoError when the value of white is unknown.
     """
     samples = _samples(image)
     if samples is None:
@@ -43,7 +43,7 @@ def scaled(image: Image.Image, data: bytes) -> tuple[Image.Image, tuple[str, ...
 def _samples(image: Image.Image) -> npt.NDArray[Any] | None:
     """Return grey samples in their real number type; None when they are unsigned bytes, or colours.
 
-    Trap: Pillow takes signed bytes of a TIFF for unsigned ones, and unsigned 32-bit integers for signed ones.
+    Trap: Pillow reads signed bytes of a TIFF as unsigned, and unsigned 32-bit integers as signed.
     """
     tags: Any = getattr(image, "tag_v2", {})
     bits, signed = _first(tags.get(_BITS)), _first(tags.get(_FORMAT)) == _SIGNED
@@ -56,7 +56,7 @@ def _samples(image: Image.Image) -> npt.NDArray[Any] | None:
 
 
 def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:
-    """Raise PhotoError for a PNG whose colours use only lower bits of 16: Pillow keeps the upper 8, so nearly nothing is left."""
+    """Raise PhotoError for a PNG whose colours use only the lower bits of 16: Pillow keeps only the upper 8 bits, so nearly all is lost."""
     bits = significant_bits(data) if data[24:25] == b"\x10" else None
     if bits and _over(np.asarray(image.getchannel(0)), 2 ** (bits - 8)) <= _FEW:
         raise PhotoError(
@@ -65,7 +65,7 @@ def _refuse_dark_colours(image: Image.Image, data: bytes) -> None:
 
 
 def _white(image: Image.Image, data: bytes) -> float | None:
-    """Return the sample that the file of a grey photo says is white; None when only the type of the samples says it."""
+    """Return the sample value that a grey photo's file states as white; None if it follows only from the type of the samples."""
     tags: Any = getattr(image, "tag_v2", None)
     if tags is None:
         bits = significant_bits(data)
@@ -88,9 +88,9 @@ def _inverted(image: Image.Image) -> bool:
 
 
 def eight_bits(samples: npt.NDArray[Any], white: float | None = None) -> Image.Image:
-    """Return samples as an image of mode L. 0 is black; `white` is the sample that the file says is white, if it does.
+    """Return samples as an image of mode L. 0 is black; `white` is the value of white that the file states, or None.
 
-    Raises PhotoError when neither the file nor the type of the samples says which one is white.
+    Raises PhotoError when neither the file nor the type of the samples defines white.
     """
     top = _top(samples, white)
     result = np.empty(samples.shape, np.uint8)
@@ -103,7 +103,7 @@ def eight_bits(samples: npt.NDArray[Any], white: float | None = None) -> Image.I
 def _top(samples: npt.NDArray[Any], white: float | None) -> float:
     integer = samples.dtype.kind in "ui"
     if samples.dtype.itemsize == 2:
-        # When many samples are above the stated white, it is not the range: PNG's sBIT may also mean the upper bits.
+        # If many samples are above the stated white, it does not limit the range: PNG's sBIT may also mean the upper bits.
         return white if white and _over(samples, white) <= _FEW else 65_535
     if np.count_nonzero(samples < 0) > _FEW * samples.size:
         raise PhotoError(

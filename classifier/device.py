@@ -1,4 +1,4 @@
-"""Describe the device that a program runs on in one line; if the NVIDIA driver is too old for CUDA, say which one it needs."""
+"""Describe the device that a program runs on in one line; if the NVIDIA driver is too old for CUDA, name the required one."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def found() -> str:
         capabilities = [torch.cuda.get_device_capability(index) for index in range(len(gpus))]
         text = line(cuda=torch.version.cuda, gpus=gpus, driver=driver_version())
         return text + lacking(capabilities, torch.cuda.get_arch_list())
-    except Exception as error:  # a broken driver may raise anything, and this line is only information
+    except Exception as error:  # a broken driver may raise any error, and this line is only information
         reason = (str(error).splitlines() or ["no reason given"])[0][:200]
         return f"device: unknown, as the GPU could not be asked ({type(error).__name__}: {reason})"
 

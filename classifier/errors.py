@@ -44,9 +44,9 @@ class ArchiveError(UserError):
 
 
 def short_reason(error: BaseException) -> str:
-    """Return the line of a library's error message that says what happened, with the error's type."""
+    """Return the most informative line of a library's error message, with the error's type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or ["no reason given"]
-    # OpenVINO and torch begin with the place in their sources and end with what happened. Errors of CUDA begin with what happened and
-    # end with advice on debugging.
+    # Messages of OpenVINO and torch begin with the place in their sources and end with the reason. Messages of CUDA begin with the reason
+    # and end with advice on debugging.
     line = lines[0] if lines[0].lower().startswith(_CUDA) else lines[-1]
     return f"{type(error).__name__}: {line[:200]}"

@@ -14,8 +14,8 @@ TOLERANCE = 1e-4
 def folded(backbone: nn.Module, crop: int) -> nn.Module:
     """Return a copy of a frozen backbone in which each BatchNorm is folded into the Conv2d that feeds it.
 
-    A run on one random image of `crop` pixels a side shows which layer feeds which. The backbone itself is returned when
-    nothing can be folded, or when the copy's float32 features of that image differ (see TOLERANCE).
+    A run on one random image of `crop` pixels a side shows which BatchNorm reads which convolution's output. The backbone itself is
+    returned when nothing can be folded, or when the copy's float32 features of that image differ (see TOLERANCE).
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules()):
         return backbone
@@ -33,7 +33,7 @@ def folded(backbone: nn.Module, crop: int) -> nn.Module:
                 _fold(copied, convolution, norm)
             difference = (copied(probe) - expected).abs().max()
         return copied if difference <= TOLERANCE * expected.abs().max() else backbone
-    except Exception:  # an unknown layer may raise anything; the backbone also works unfolded
+    except Exception:  # an unknown layer may raise any error; the backbone also works unfolded
         return backbone
     finally:
         torch.set_num_threads(threads)

@@ -12,7 +12,7 @@ from pathlib import Path
 from classifier.errors import DataError
 from classifier.names import class_name, is_system, one_line
 
-# Files with these suffixes are never tried as photos. A photo may have any other suffix, or none, as many objects in S3.
+# Files with these suffixes are never tried as photos. A photo may have any other suffix, or no suffix, like many objects in S3.
 NOT_PHOTOS = re.compile(
     r"\.(json|jsonl|manifest|lst|rec|idx|csv|tsv|txt|xml|yaml|yml|toml|ini|cfg|md|rst|html?|css|js|log|pdf|docx?|xlsx?|pptx?"
     r"|zip|tar|gz|tgz|bz2|xz|7z|rar|mp4|mov|avi|mkv|webm|mp3|wav|aae|xmp|thm|py|pyc|ipynb|sh|r|mat|npy|npz|pkl|pickle|pth?"
@@ -28,7 +28,7 @@ ByClass = dict[str, list[Path]]
 
 @dataclass
 class Found:
-    """The photos of one split by class, sorted, and the other things that were found."""
+    """The photos of one split by class, sorted, and the other files and folders that were found."""
 
     classes: ByClass = field(default_factory=dict)
     nested: list[Path] = field(default_factory=list)  # photos in a subfolder of their class's folder
@@ -62,7 +62,7 @@ def look(folder: Path) -> Found:
 
 
 def unlisted(folder: Path, listed: Iterable[Path]) -> list[Path]:
-    """Return the photos below a folder that are not in `listed`, sorted. Paths through links count as what they lead to."""
+    """Return the photos below a folder that are not in `listed`, sorted. A path through links counts as its target."""
     resolve = functools.cache(os.path.realpath)
     known = set()
     for path in listed:
@@ -99,7 +99,7 @@ def scan(folder: Path) -> "list[os.DirEntry[str]]":
     Raises DataError when the folder may not be listed.
     """
     try:
-        # These entries know whether they are folders; one more system call for each of 100,000 photos takes a second.
+        # These entries include whether they are folders; a further system call for each of 100,000 photos takes a second.
         with os.scandir(folder) as entries:
             return sorted(entries, key=lambda entry: entry.name)
     except PermissionError as error:
@@ -107,7 +107,7 @@ def scan(folder: Path) -> "list[os.DirEntry[str]]":
 
 
 def notes(found: Iterable[Found]) -> list[str]:
-    """Return one sentence for each kind of thing in all splits that was left out, or that may surprise the user."""
+    """Return one sentence for each kind of entry in all splits that was left out, or that may surprise the user."""
     splits = list(found)
 
     def all_of(kind: Callable[[Found], list[Path]]) -> list[Path]:
@@ -165,7 +165,7 @@ def _walk(folder: Path, found: Found, above: tuple[tuple[int, int], ...]) -> Ite
     """Yield each folder below `folder`, itself last, with its photos; `above` identifies the folders above it."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
-    if here in above:  # a link to a folder above it, which would lead in a circle
+    if here in above:  # a link to a folder above it, which would make an endless loop
         found.other.append(folder)
         return
     held = Found(system=found.system, other=found.other)

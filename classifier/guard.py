@@ -1,7 +1,7 @@
-"""The guard: the rule by which a backend serves, judged on labelled photos of validation (classifier/guard_photos.py).
+"""The guard: the rule that allows a backend to serve, judged on labelled validation photos (classifier/guard_photos.py).
 
-It asks whether a user would get answers that are as good as the trained model's. Where an artifact has no such photos, a backend must
-stay close to the trained model on the photos of the self-test. Imports no torch.
+A user must get answers that are as good as the trained model's. If an artifact has no such photos, a backend must stay close to the trained
+model on the photos of the self-test. Imports no torch.
 """
 
 import math
@@ -14,16 +14,17 @@ from classifier.backends import Forward, Logits
 from classifier.guard_photos import GuardPhotos
 from classifier.selftest import Difference
 
-# The amounts of the rule. docs/serving-speed.md has the table from which they were chosen.
-WORSE = 0.03  # nats a photo: how much lower than the trained model's a backend's log-likelihood may be, two standard errors included
-# Where the trained model's two largest probabilities are this near to each other, it was undecided, and another best class is as good.
+# The rule's limits. They were chosen from the table in docs/serving-speed.md.
+WORSE = 0.03  # nats a photo: a backend's log-likelihood may be this much lower than the trained model's, including two standard errors
+# If the trained model's two largest probabilities differ by no more than this, it was undecided, and another best class is as good.
 # bfloat16 changed 31 best classes in 2,900 comparisons, the most decided of them with probabilities 0.2 apart.
 UNDECIDED = 0.25
-# The most noise, in multiples of what rounding to bfloat16 causes in the same model. OpenVINO at bfloat16 had 0.8 to 1.6 of it.
+# The most noise, as a multiple of the noise that rounding to bfloat16 causes in the same model. OpenVINO at bfloat16 had 0.8 to 1.6 times
+# that noise.
 TIMES_ROUNDING = 2
 LEAST_NOISE = 0.02  # noise that is always allowed
-FIRST = 32  # photos that judge a backend at first
-# Where there are no labelled photos: on those of the self-test, no probability may differ from the trained model's by more.
+FIRST = 32  # the number of photos that judge a backend at first
+# Without labelled photos: no probability for the self-test's photos may differ from the trained model's by more.
 NEAR = 0.01
 
 
@@ -37,21 +38,21 @@ class Verdict:
     gain: float  # the mean difference of the log-likelihoods in nats, below 0 if the backend's is lower
     error: float  # the standard error of `gain`
     changes: int  # best classes that differ
-    decided_changes: int  # those of them where the trained model was decided
+    decided_changes: int  # differing best classes of photos on which the trained model was decided
     noise: float
     most_noise: float  # the noise that is allowed
 
     @property
     def surely_as_good(self) -> bool:
-        """Whether the log-likelihood is high enough; more photos may show it if this is False."""
+        """Whether the log-likelihood is high enough. If this is False, a verdict on more photos may still be True."""
         return self.gain - 2 * self.error >= -WORSE
 
     def wrong(self) -> str:
-        """Return what shows that the backend computes something else, as a clause; empty if nothing does."""
+        """Return the evidence that the backend computes something else, as a clause; empty if there is none."""
         reasons = []
         if self.decided_changes:
             reasons.append(f"it changes {self.decided_changes} best classes of which the trained model was sure")
-        if not self.noise <= self.most_noise:  # written so, it also refuses nan
+        if not self.noise <= self.most_noise:  # this form of the condition also refuses nan
             reasons.append(
                 f"its logits are {self.noise:.1%} off and {self.most_noise:.1%} is allowed, as much as rounding explains"
             )
@@ -74,7 +75,7 @@ class Verdict:
 def examine(forward: Forward, guard: GuardPhotos, crop: int) -> Verdict:
     """Judge a backend on as few of the guard's photos as suffice.
 
-    These are 32 at first, then twice as many again and again, as long as only its log-likelihood is uncertain.
+    These are 32 at first. Their number is doubled as long as only the log-likelihood is uncertain.
     """
     found = forward(guard.pixels(crop, 0, FIRST))
     while True:
@@ -107,12 +108,12 @@ def judge(found: Logits, guard: GuardPhotos) -> Verdict:
 
 
 def noise(found: Logits, trained: Logits) -> float:
-    """Return how far logits are from the trained model's: the root mean square of the differences, as a share of the logits' own.
+    """Return the noise of logits: the root mean square of their differences from the trained model's, as a share of the latter's own.
 
     Each photo's mean is subtracted before, since it has no influence on probabilities.
     """
     expected = _centred(trained)
-    # A model that gives every class the same logit has nothing to divide by.
+    # If a model gives every class the same logit, the divisor would be 0.
     size = max(np.square(expected).mean(), np.finfo(np.float64).tiny)
     return float(np.sqrt(np.square(_centred(found) - expected).mean() / size))
 

@@ -1,6 +1,6 @@
-"""The guard's photos: labelled photos of validation with the trained model's logits, by which serving judges a backend.
+"""The guard's photos: labelled validation photos with the trained model's logits, with which serving judges a backend.
 
-They travel in the artifact as guard.safetensors. Imports no torch. The rule that judges is in classifier/guard.py.
+The artifact holds them as guard.safetensors. Imports no torch. The rule is in classifier/guard.py.
 """
 
 import io
@@ -83,10 +83,10 @@ def read_guard(folder: Path, classes: int) -> GuardPhotos:
 
 
 def chosen(labels: Sequence[int], seed: int) -> list[int]:
-    """Return the places of photos to keep, evenly over the classes: the same ones for the same labels and seed."""
+    """Return the indices of photos to keep, evenly over the classes; labels and seed determine them."""
     order = np.random.default_rng(seed).permutation(len(labels))
     seen: dict[int, int] = {}
-    turns = []  # of each photo: how many of its class come before it
+    turns = []  # for each photo: the number of earlier photos of its class
     for place in order:
         turns.append(seen.get(labels[place], 0))
         seen[labels[place]] = turns[-1] + 1
@@ -94,7 +94,7 @@ def chosen(labels: Sequence[int], seed: int) -> list[int]:
 
 
 def lossless(pixels: Pixels) -> bytes:
-    """Return pixels [H, W, 3] as a WebP file that keeps each of them."""
+    """Return pixels [H, W, 3] as a lossless WebP file."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "WEBP", **_LOSSLESS)
     return file.getvalue()

@@ -25,7 +25,7 @@ def load_pixels(
 ) -> Pixels:
     """Decode a photo and return its upright centre crop, uint8 [crop, crop, 3], RGB.
 
-    `draft=False` decodes JPEG at full size, to measure what drafting changes. Raises PhotoError when the data is empty,
+    `draft=False` decodes JPEG at full size, to measure the effect of drafting. Raises PhotoError when the data is empty,
     not an image, damaged, costly to decode, or has more than `max_pixels`.
     """
     return Decoded(data, preprocessing, draft=draft, max_pixels=max_pixels).pixels()
@@ -34,7 +34,7 @@ def load_pixels(
 class Decoded:
     """A photo that is decoded once; the model's centre crop and other parts can be cut out of it.
 
-    Raises what load_pixels raises. A drafted JPEG has just enough pixels for the centre crop; smaller parts are enlarged.
+    Raises the errors of load_pixels. A drafted JPEG has just enough pixels for the centre crop; smaller parts are enlarged.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ def decode(data: bytes, *, short_side: int | None = None, max_pixels: int = MAX_
 
 @dataclass(frozen=True)
 class Look:
-    """A photo's upright width and height, and sentences about what is odd although the photo can be read."""
+    """A photo's upright width and height, and sentences about oddities of a photo that can be read."""
 
     size: tuple[int, int]
     notes: tuple[str, ...]

@@ -41,7 +41,7 @@ def read_manifest(manifest: Path, folder: Path) -> dict[str, list[Path]]:
 
     A class number becomes text. Numbers are sorted as numbers in a .lst, and in an augmented manifest that has only numbers.
     A photo that is listed twice with the same label counts once. Whether the files exist is not checked here.
-    Raises DataError, which names the line, for everything that is wrong in the manifest.
+    Raises DataError, which names the line, for any error in the manifest.
     """
     numbered = manifest.suffix.lower() == ".lst"
     in_s3 = augmented.Lines()

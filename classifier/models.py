@@ -10,7 +10,7 @@ from classifier.spec import ModelSpec, Preprocessing
 class Classifier(nn.Module):
     """Backbone and head; takes uint8 pixels [N, H, W, 3] and returns logits [N, classes], already divided by the temperature.
 
-    `preprocessing` says how a photo becomes such pixels.
+    `preprocessing` defines the conversion of a photo to such pixels.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, preprocessing: Preprocessing, temperature: float) -> None:
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
         """Return the backbone's float32 features [N, D] for uint8 pixels [N, H, W, 3]."""
         width = pixels.shape[2]
         mean, scale = self.mean.flatten().repeat(width), self.scale.flatten().repeat(width)
-        # By whole rows, [N, H, W * 3]: OpenVINO computes these in full vectors, and then moves no pixel.
+        # Computed by whole rows, [N, H, W * 3]: OpenVINO uses full vectors for these, and then copies no pixels.
         rows = (pixels.flatten(2).float() - mean) / scale
         # A permuted NHWC tensor already has the memory layout channels_last, so nothing is copied.
         images = rows.unflatten(2, (width, 3)).permute(0, 3, 1, 2)  # type: ignore[no-untyped-call]

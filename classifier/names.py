@@ -1,4 +1,4 @@
-"""Checks names of files and classes: names that a system left behind, names that no answer can hold, and names that look the same."""
+"""Checks names of files and classes: names of a system's own files, names that an answer cannot hold, and names that look the same."""
 
 import re
 import unicodedata
@@ -30,7 +30,7 @@ SYSTEM_NAMES = frozenset(
         "_success",
     }
 )
-# What Windows keeps beside a file, as WSL and storage servers show it: photo.jpg:Zone.Identifier. In lower case.
+# The ends of names of Windows' data streams, as WSL and storage servers show them: photo.jpg:Zone.Identifier. In lower case.
 _STREAMS = (":zone.identifier", ":encryptable")
 # Letters and marks that are invisible: Hangul fillers, the empty Braille pattern, joiners and variation selectors.
 _UNSEEN = frozenset("\u034f\u115f\u1160\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
@@ -82,7 +82,7 @@ def look_alikes(names: Iterable[str]) -> list[list[str]]:
 
 
 def one_line(path: Path | str) -> str:
-    """Return a path or a text as one line that a terminal shows in order.
+    """Return a path or a text as one line that a terminal shows in its true order.
 
     Bytes that are not UTF-8, control characters and direction marks are escaped.
     """

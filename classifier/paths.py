@@ -31,7 +31,7 @@ class Below:
 
         If no file has exactly the written name, backslashes count as separators, blanks at both ends are dropped, and
         accents may be composed or decomposed. A path in S3 or below /opt/ml/input/data consists of a prefix and the path
-        below the folder. The prefix is the same in all lines; the first photo that exists in the folder shows what it is.
+        below the folder. The prefix is the same in all lines; it is taken from the first photo that exists in the folder.
         The photo itself need not exist.
         Raises DataError, which begins with `where`, for a path that leads out of the folder.
         """

@@ -38,9 +38,8 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
     """List the photos of every split. Without a validation split, a share of each class of train becomes it.
 
     `channels` are folders by name. Either they are named train, validation and test, in a spelling of SPLITS. Each then holds a
-    folder per class or a manifest; the manifest may also be in a separate channel (`train_lst`, ...). Or there is one channel
-    with any name, whose subfolders have these names, or which is train itself. Raises DataError for photos that cannot be
-    trained on.
+    folder per class or a manifest; the manifest may also be in a separate channel (`train_lst`, ...). Or there is one channel with any
+    name: its subfolders have these names, or it is train itself. Raises DataError for photos that cannot be trained on.
     """
     place = find_sources(channels)
     sources = place.splits
@@ -74,7 +73,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
 
 
 def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
-    """Return the classes whose names resemble train and another split, such as training_set and test_set; else none.
+    """Return the classes whose names resemble train and another split, such as training_set and test_set; empty without such classes.
 
     Raises DataError when all photos of these classes are in subfolders: then the subfolders are the classes.
     """

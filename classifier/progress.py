@@ -11,7 +11,7 @@ LINE_SECONDS = 5.0
 
 
 class Progress:
-    """Shows how many of `total` steps are done; `label` names the work. Work of less than two seconds shows nothing."""
+    """Shows the progress over `total` steps; `label` names the work. Work of less than two seconds shows nothing."""
 
     def __init__(self, label: str, total: int, unit: str, *, shown: bool = True) -> None:
         self._label, self._total, self._unit, self._done = label, total, unit, 0

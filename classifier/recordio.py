@@ -137,7 +137,7 @@ def label_of(record: bytes, where: str) -> str:
 
 
 def photo_of(record: bytes) -> bytes:
-    """Return the photo in a record."""
+    """Return the bytes of the photo in a record."""
     count = HEADER.unpack_from(record)[0]
     return record[HEADER.size + 4 * count :]
 

@@ -1,6 +1,6 @@
-"""The self-test: a few photos and the probabilities that the trained model gave them, to check a model before it serves.
+"""The self-test: a few photos and the trained model's probabilities for them, to check a model before it serves.
 
-It travels in the artifact as selftest.safetensors. Only `probabilities` and `run_selftest` import torch.
+The artifact holds it as selftest.safetensors. Only `probabilities` and `run_selftest` import torch.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Selftest:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far two sets of probabilities are apart: the largest and the mean difference, and how many top-1 classes differ."""
+    """The distance between two sets of probabilities: the largest and the mean difference, and the number of different top-1 classes."""
 
     largest: float
     mean: float
@@ -62,7 +62,7 @@ def read_selftest(folder: Path) -> Selftest:
 
 
 def compare(ours: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> Difference:
-    """Return how far our probabilities [N, classes] are from the expected ones; raises ArtifactError for other shapes."""
+    """Return the distance of our probabilities [N, classes] from the expected ones; raises ArtifactError for other shapes."""
     if ours.shape != expected.shape:
         raise ArtifactError(
             f"the self-test holds probabilities {list(expected.shape)}, the model gives {list(ours.shape)}; save it again"
@@ -75,7 +75,7 @@ def compare(ours: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) ->
 def check_selftest(
     folder: Path, ours: npt.NDArray[np.float32], selftest: Selftest, tolerance: float = SELFTEST_TOLERANCE
 ) -> Difference:
-    """Check probabilities [N, classes] against the self-test's and return how far they are.
+    """Check probabilities [N, classes] against the self-test's and return their distance.
 
     Raises ArtifactError when a top-1 class differs, or a probability differs by more than `tolerance`.
     """

@@ -11,10 +11,10 @@ Result = TypeVar("Result")
 
 
 def side_by_side(compute: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """Return `compute(item)` of each item. As many Python threads run as torch may use, and torch uses one thread in each.
+    """Return `compute(item)` of each item. It runs as many Python threads as torch may use, and torch uses one thread in each.
 
-    Threads that share one photo wait for each other at every layer. Where another program has a core, that took 4 to 15 times
-    as long on 2 cores.
+    Threads that share one photo wait for each other at every layer. This took 4 to 15 times as long on 2 cores while another program used a
+    core.
     """
     threads = torch.get_num_threads()
     try:

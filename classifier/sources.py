@@ -1,4 +1,4 @@
-"""Finds the source of each split's photos: class folders, a manifest or RecordIO files. Lists what a source holds. Imports no torch."""
+"""Finds the source of each split's photos: class folders, a manifest or RecordIO files. Lists a source's content. Imports no torch."""
 
 import os
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Source:
         return " and ".join(map(str, self.records)) or str(self.manifest or self.folder)
 
     def unread(self) -> list[Path]:
-        """Return the other files beside RecordIO files, such as the list that im2rec leaves, and the photos if they are still there."""
+        """Return the other files beside RecordIO files, such as im2rec's list and the original photos."""
         return manifests_in(self.folder) + sort_files(self.folder, Found()) if self.records else []
 
 

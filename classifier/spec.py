@@ -6,15 +6,15 @@ from typing import Any
 
 from classifier.errors import ArtifactError
 
-# Version 2 added the guard's photos, what training measured with which precision, and the OpenVINO model. An artifact of version 1
-# has none of them.
+# Version 2 added the guard's photos, training's measurements with their precision, and the OpenVINO model. Artifacts of version 1 lack all
+# three.
 OLDEST_VERSION, FORMAT_VERSION = 1, 2
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """How a photo becomes the model's input: short side to `resize` pixels, centre crop to `crop`, then (x/255 - mean) / std.
+    """The conversion of a photo to the model's input: short side to `resize` pixels, centre crop to `crop`, then (x/255 - mean) / std.
 
     A JPEG is decoded at 1/2, 1/4 or 1/8 of its size if its short side is then still at least `draft_margin` times `resize`.
     """
@@ -49,7 +49,7 @@ class ModelSpec:
     head_dropout: float
     classes: tuple[str, ...]
     preprocessing: Preprocessing
-    # The model divides its logits by this, in training's evaluation and in serving alike.
+    # The model divides its logits by this, both in training's evaluation and in serving.
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
@@ -74,7 +74,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """What training measured on validation, and how it computed the photos' features then."""
+    """Training's measurements on validation, and the library, device and precision of the features."""
 
     library: str
     device: str  # cpu or cuda
@@ -93,7 +93,7 @@ class Measured:
         return cls(**_checked(cls, value, "measured"))
 
 
-# What JSON may hold for each annotated type; lists become tuples.
+# The JSON types allowed for each annotated type; lists become tuples.
 _JSON_TYPES: dict[Any, tuple[type, type | None]] = {
     str: (str, None),
     int: (int, None),

@@ -5,6 +5,6 @@ _NO = frozenset(("false", "no", "off", "0", "n", "f"))
 
 
 def yes_or_no(text: str) -> bool | None:
-    """Return what a text means, ignoring case and blanks around it; None if it spells neither yes nor no."""
+    """Return True for a spelling of yes and False for one of no, ignoring case and outer blanks; None for other text."""
     text = text.strip().lower()
     return True if text in _YES else False if text in _NO else None

@@ -1,4 +1,4 @@
-"""Decides whether too many photos cannot be read. If so, training refuses them, and `byoc data check` says the same."""
+"""Decides whether too many photos cannot be read. If so, training refuses them, and `byoc data check` prints the same sentence."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

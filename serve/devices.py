@@ -1,4 +1,4 @@
-"""What the disks and GPUs of this machine report now. The package nvidia-ml-py, which only the CUDA images hold, reads the GPUs."""
+"""Reads the present state of this machine's disks and GPUs; GPUs through the package nvidia-ml-py, which only the CUDA images hold."""
 
 import contextlib
 import shutil
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU's state. A value is None if the GPU does not report it, as some parts of a divided GPU do not."""
+    """One GPU's state. A value is None if the GPU does not report it, like some parts of a divided GPU."""
 
     busy: float | None  # the share of the last second (or less) in which the GPU computed, from 0 to 1
-    memory_used: int | None  # bytes, of all programs
+    memory_used: int | None  # bytes in use by all programs
     memory_size: int | None
 
 
@@ -20,16 +20,16 @@ def disk_used(folders: Iterable[Path]) -> float | None:
     """Return the used share of the fullest file system that holds one of the folders, from 0 to 1; None without any folder."""
     shares = []
     for folder in folders:
-        with contextlib.suppress(OSError):  # a folder that is not there
+        with contextlib.suppress(OSError):  # a missing folder
             usage = shutil.disk_usage(folder)
-            # As df computes it: what is kept for root counts neither as used nor as free.
+            # As df computes it: space reserved for root counts neither as used nor as free.
             if usage.used + usage.free:
                 shares.append(usage.used / (usage.used + usage.free))
     return max(shares, default=None)
 
 
 def gpus() -> list[Gpu]:
-    """Return what NVML reports about each GPU, in NVML's order; empty without the package, a driver or a GPU."""
+    """Return each GPU's state as NVML reports it, in NVML's order; empty without the package, a driver or a GPU."""
     try:
         import pynvml
 

@@ -26,27 +26,28 @@ PHOTO_TYPES = (
 )
 JSON_TYPES = ("application/json", "text/json")
 SUPPORTED = (*PHOTO_TYPES, "application/json")
-# Further types that are read as photos, since S3, curl and old programs send them. Any other image/..., such as image/jpg, is too.
+# Further types that are read as photos, since S3, curl and old programs send them. Any other image/... type, such as image/jpg, is also
+# read as a photo.
 _OTHER_PHOTO_TYPES = ("binary/octet-stream", "application/binary", "application/x-www-form-urlencoded")
 # The forms of an answer, in order of preference: if Accept allows several, the first of these is used.
 ACCEPTS = ("application/json", "application/json;verbose", "application/jsonlines", "text/csv")
 MAX_TOP_K = 10_000
-# Photos in one request. All of them occupy one worker, and each decoded photo takes 150 to 270 kB until all are computed.
+# The most photos in one request. They all occupy one worker, and each decoded photo takes 150 to 270 kB until all are computed.
 MAX_INSTANCES = 500
-MAX_LABELS = 1000 * MAX_INSTANCES  # labels in one answer, which then has 21 to 34 MB as JSON
-# Instances in a JSON body: many small values would take far more memory than the bytes of the body.
+MAX_LABELS = 1000 * MAX_INSTANCES  # the most labels in one answer, which then has 21 to 34 MB as JSON
+# The most instances in a JSON body: many small values would take far more memory than the bytes of the body.
 MAX_COMMAS = 20 * MAX_INSTANCES
 
 Probabilities = npt.NDArray[np.float32]
 
 
 class RequestError(UserError):
-    """The client's request is wrong; the message says what to change."""
+    """The client's request is wrong; the message names the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """How to read a request's body and how to write its answer."""
+    """The format of a request's body and of its answer."""
 
     json: bool  # the body is JSON with instances, not a photo
     accept: str  # one of ACCEPTS
@@ -99,7 +100,7 @@ def requested_top_k(attributes: str) -> int | None:
 
 
 def read_instances(body: bytes) -> list[bytes]:
-    """Return the photos in a body `{"instances": [{"b64": ...}, ...]}`; raises RequestError that says what is wrong."""
+    """Return the photos in a body `{"instances": [{"b64": ...}, ...]}`; raises RequestError with the problem."""
     too_many = f"the body must hold at most {MAX_INSTANCES} instances; send the others in further requests"
     if body.count(b",") > MAX_COMMAS:
         raise RequestError(too_many)
@@ -132,9 +133,9 @@ def read_instances(body: bytes) -> list[bytes]:
 
 
 def what_it_is(data: bytes, reason: str = "") -> str:
-    """Return a clause that says what the bytes are instead of a photo, and what to send.
+    """Return a clause that names the kind of the bytes, which are not a photo, and the remedy.
 
-    The clause is empty if the kind of bytes is not known, or if `reason` already says what to do, after a semicolon.
+    The clause is empty if the kind is not known, or if `reason` already holds a remedy, after a semicolon.
     """
     if ";" in reason:
         return ""
@@ -158,7 +159,7 @@ def check_size(form: Form, photos: int, classes: int, top_k: int) -> None:
     labels = photos * (classes if all_of_them else min(classes, form.top_k or top_k))
     if labels > MAX_LABELS:
         raise RequestError(
-            f"the answer would list {labels:,} labels, at most {MAX_LABELS:,} are; ask for fewer with top_k or send fewer photos"
+            f"the answer would list {labels:,} labels, at most {MAX_LABELS:,} are allowed; ask for fewer with top_k or send fewer photos"
         )
 
 
@@ -189,7 +190,7 @@ def _from_base64(text: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except ValueError:
         uri = _DATA_URI.match(text)
-        # It may be percent-encoded, since + and / have a meaning in addresses.
+        # The text may be percent-encoded, because + and / have a meaning in addresses.
         text = unquote(text[uri.end() :] if uri else text)
         if "+" not in text and len({len(piece) for piece in text.split(" ")[:-1]} - {0}) > 1:
             raise ValueError("its + have become blanks, as in a form; send the text as it is") from None

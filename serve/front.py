@@ -55,7 +55,7 @@ class Endpoint(Protocol):
         """Add the routes that only this kind of endpoint has."""
 
     async def start(self) -> str:
-        """Wait until requests can be answered and return a clause for the log; raises UserError if none ever can."""
+        """Wait until requests can be answered and return a clause for the log; raises UserError if they can never be answered."""
 
     def not_ready(self) -> str | None:
         """Return why /ping must not answer 200 now, or None."""
@@ -187,7 +187,7 @@ async def _answer(request: web.Request, model: ModelWorkers, record: _Record) ->
         return error(request, getattr(refused, "status", 400), str(refused))
     except TimeoutError:
         return error(request, 504, f"the model took longer than {front.settings.timeout} seconds")
-    except NoAnswer as ended:  # the model server's own text may hold a traceback, so it is not passed on
+    except NoAnswer as ended:  # the model server's text may hold a traceback, so it is not passed on
         if ended.status == 507:
             return error(request, 507, "the model ran out of memory; send fewer or smaller photos")
         return error(request, 503, "the worker that had this request ended; send the request again")
@@ -204,7 +204,7 @@ async def _answer(request: web.Request, model: ModelWorkers, record: _Record) ->
 def _worker_request(request: web.Request, settings: Settings, *, raw: bool) -> tuple[WorkerRequest, str]:
     """Return the request for the worker, and the Custom-Attributes to echo; raises Refused and RequestError.
 
-    `raw` is for a model's own code, whose functions decide which types they take and give.
+    `raw` is for a model's own code, whose functions decide on the types of bodies and answers.
     """
     attributes = request.headers.get(ATTRIBUTES, "")
     if not re.fullmatch(r"[\x20-\x7e]{0,1024}", attributes):

@@ -1,6 +1,6 @@
 """The entry point of each worker: multi-model-server calls `handle(None, context)` to load, then `handle(requests, context)`.
 
-A worker reports through status files (serve.status) how the loading goes. Its answers begin with a mark (serve.worker_api), by which
+A worker reports the progress of the loading through status files (serve.status). Its answers begin with a mark (serve.worker_api), by which
 the front distinguishes them from the model server's own answers.
 """
 
@@ -43,8 +43,8 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
         return []
     context.metrics = None  # otherwise the model server would log a line for every request
     requests = [WorkerRequest.from_header(context.get_request_header(index, HEADER)) for index in range(len(data))]
-    # Trap: the model server would wait for a stuck worker for ever, and start no other in its place. So the kernel ends this process
-    # wherever it is stuck, a second after the front has answered with 504.
+    # Trap: the model server would wait for a stuck worker without end, and not replace it. So the kernel ends this process, wherever it is
+    # stuck, a second after the front has answered with 504.
     signal.alarm(_seconds + 1)
     try:
         answers = _answers(_worker, data, requests)
@@ -52,7 +52,7 @@ def handle(data: list[dict[str, Any]] | None, context: Any) -> list[bytes]:
         signal.alarm(0)
     sent = [_sent(context, index, *pair) for index, pair in enumerate(zip(answers, requests, strict=True))]
     if any(answer.last for answer in answers):
-        # After some errors of a GPU this process gets no more results from it. The model server replaces the process.
+        # After some errors of a GPU this process gets no more results from the GPU. The model server replaces the process.
         log.error("the GPU failed, so this worker ends and another replaces it")
         _ended = True
         signal.setitimer(signal.ITIMER_REAL, END_SECONDS)  # the kernel ends the process, once this answer is sent
@@ -85,8 +85,8 @@ def _sent(context: Any, index: int, answer: Answer, request: WorkerRequest) -> b
 
 def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     global _seconds
-    # The model server says which GPU is this worker's. Let the libraries see only that GPU, as number 0. If the user names the
-    # visible GPUs, the number counts among those.
+    # The model server gives the number of this worker's GPU. Let the libraries see only that GPU, as number 0. If the user restricts the
+    # visible GPUs, the number is an index into these.
     if gpu is not None:
         visible = visible_gpus(VISIBLE_GPUS.read() or "")
         os.environ[VISIBLE_GPUS.name] = visible[gpu] if visible else str(gpu)
@@ -106,7 +106,7 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
 
 
 def open_worker(settings: WorkerSettings, *, gpu: int | None = None) -> Worker | CodeWorker:
-    """Load a model; `gpu` is the number of the GPU that the model's own code may use. Raises UserError and what libraries raise."""
+    """Load a model; `gpu` is the number of the GPU that the model's own code may use. Raises UserError and the libraries' errors."""
     if settings.program:
         from serve.model_code import ModelCode
 
@@ -125,7 +125,7 @@ def _failure(error: BaseException) -> Failure:
 
 
 def _log_to_stderr() -> None:
-    # The model server passes on what a worker writes to standard error; on standard output it speaks with the worker itself.
+    # The model server passes a worker's standard error on; standard output carries its own messages with the worker.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(levelname)s worker %(process)d: %(message)s"))
     log.addHandler(handler)

@@ -28,9 +28,9 @@ class Intake:
 
     @contextlib.asynccontextmanager
     async def body(self, request: web.Request, *, code: bool = False) -> AsyncIterator[bytes]:
-        """Read a request's body and count its bytes as held until the block ends; `code` says that it is for a model's own code.
+        """Read a request's body and count its bytes as held until the block ends; `code` is true if a model's own code gets the body.
 
-        Raises Refused: 400 when it is empty and not for such code, 408 when it is too slow, 413 when it is too large, 503 when too
+        Raises Refused: 400 when the body is empty and not for such code, 408 when it is too slow, 413 when it is too large, 503 when too
         many bytes are held.
         """
         limit, taken = self._settings.max_body, 0

@@ -1,4 +1,4 @@
-"""The command that starts multi-model-server: which Java runs it, with which options, and what it logs."""
+"""The command that starts multi-model-server: its Java, its options, and its log."""
 
 import importlib.util
 import shutil
@@ -10,7 +10,7 @@ from serve.environment import JAVA_HOME
 
 # Files in the model server's folder: its settings, and those of its log.
 PROPERTIES, LOGGING = "config.properties", "log4j2.xml"
-HEAP = "128m"  # Enough, since large bodies do not pass through Java. By default Java takes a quarter of the memory.
+HEAP = "128m"  # Java's memory. It suffices, because large bodies do not pass through Java. By default Java takes a quarter of the memory.
 # Log warnings and the workers' standard error only: the model server's own log files would grow with the requests.
 _LOGGING = """<Configuration status="ERROR"><Appenders><Console name="out"><PatternLayout pattern="%m%n"/></Console></Appenders>
 <Loggers><Logger name="ACCESS_LOG" level="off"/><Logger name="MODEL_METRICS" level="off"/><Logger name="MMS_METRICS" level="off"/>
@@ -32,7 +32,7 @@ def java_command(folder: Path) -> list[str]:
 
 
 def logging_settings(*, workers_output: bool) -> str:
-    """Return the settings of the model server's log; `workers_output` also logs what workers write to standard output."""
+    """Return the settings of the model server's log; `workers_output` also logs the workers' standard output."""
     return _LOGGING.format(level="info" if workers_output else "warn")
 
 

@@ -1,4 +1,4 @@
-"""Memory: how much this container may use, how much is left, and which errors say that there was too little."""
+"""Memory: the container's limit, the part that is left, and the errors that mean too little memory."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ _CGROUP = Path("/sys/fs/cgroup")
 
 
 class NoRoom(UserError):
-    """There is too little memory, or room on the disk, for a model."""
+    """There is too little memory or disk space for a model."""
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -32,7 +32,7 @@ def no_room(error: BaseException) -> bool:
     """Return whether an error says that memory or the disk was too small."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM):
         return True
-    # safetensors and OpenVINO write files themselves, and put the system's words into errors of their own types.
+    # safetensors and OpenVINO write files themselves, and raise their own error types with the system's words.
     text = str(error).lower()
     return out_of_memory(error) or any(os.strerror(number).lower() in text for number in (errno.ENOSPC, errno.EDQUOT))
 
@@ -44,7 +44,7 @@ def memory_limit(root: Path = _CGROUP) -> int:
 
 
 def memory_left(root: Path = _CGROUP) -> int:
-    """Return how many bytes of memory are left, counting those that the kernel uses only to cache files."""
+    """Return the bytes of memory that are left, including the kernel's file cache."""
     left: int = psutil.virtual_memory().available
     limits, used = _numbers(root, _LIMITS), _numbers(root, _USED)
     if limits and used:

@@ -123,7 +123,7 @@ class ModelCode:
         return function(*arguments)
 
     def _start(self, name: str, *arguments: Any) -> Any:
-        """Call one of the functions that load the model, if it is defined; raises ArtifactError that names what it raised."""
+        """Call one of the functions that load the model, if it is defined; raises ArtifactError that names the function's error."""
         if name not in self._own:
             return None
         try:
@@ -217,7 +217,7 @@ def _import(path: Path, folder: Path) -> ModuleType:
 
 
 def _let_go(folder: Path, program: str) -> None:
-    """Let the code import its own modules that have the names of our packages; objects already imported from ours stay in use."""
+    """Let the code import its own modules that have the names of our packages; objects already imported from our packages stay in use."""
     for package in ("classifier", "serve"):
         if program == package or (folder / f"{package}.py").is_file() or (folder / package).is_dir():
             for name in [name for name in sys.modules if name.split(".")[0] == package]:

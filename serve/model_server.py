@@ -30,7 +30,7 @@ STOP_SECONDS = 4
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
 START_SECONDS = 60.0
 # A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a
-# pipe that only the front holds open, and then kills the group. Trap: the pipe comes as standard input, because some shells
+# pipe that only the front holds open, and then kills the group. Trap: the pipe is passed as standard input, because some shells
 # (dash) cannot redirect a file descriptor above 9.
 _LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) & exec "$@" 3<&-'
 _HOST = "http://model-server"  # any host name works, because the connection is a Unix socket
@@ -47,7 +47,7 @@ class NoAnswer(Exception):
 
 
 class ModelServer:
-    """A multi-model-server that keeps all its files in `folder` and logs to standard error.
+    """A multi-model-server that keeps its files in `folder` and logs to standard error.
 
     `start` starts it; requests and orders can be sent within `connected`.
     """
@@ -112,7 +112,7 @@ class ModelServer:
         packages = [str(Path(__file__).parent.parent), *filter(None, [PYTHONPATH.read()])]
         return os.environ | {
             "OMP_NUM_THREADS": str(self._settings.threads),
-            # Lets the workers import this package, whatever the working folder.
+            # Lets the workers import this package from any working folder.
             "PYTHONPATH": os.pathsep.join(packages),
             "TEMP": str(self.folder),
             "TMPDIR": str(self.folder),
@@ -128,7 +128,7 @@ class ModelServer:
         with output as lines:
             for line in lines:
                 self._last_lines.append(line.strip())
-                # Before the start, newer versions of Java warn of what the model server's old libraries do.
+                # Before the start, newer versions of Java print warnings about the model server's old libraries.
                 if started and not line.startswith(_TALK):
                     print(line, end="", file=sys.stderr, flush=True)
                 started = started or line.startswith("Model server started")

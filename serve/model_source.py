@@ -1,4 +1,4 @@
-"""Opens an artifact's model on backends: from its OpenVINO or ONNX file where it has one, else converted from the torch model."""
+"""Opens an artifact's model on backends: from its OpenVINO or ONNX file if it has one, else converted from the torch model."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ModelSource:
     """Opens the model of the artifact in `model_dir`. Parts that several backends need are loaded or converted only once.
 
-    `out` is the folder for converted files. `ir` is the OpenVINO model in use, None as long as no backend needed one.
+    `out` is the folder for converted files. `ir` is the OpenVINO model in use, None until a backend needs one.
     """
 
     def __init__(self, model_dir: Path, out: Path, contents: Contents) -> None:
@@ -28,7 +28,7 @@ class ModelSource:
         self._torch: Classifier | None = None
 
     def open(self, backend: Backend) -> Forward:
-        """Return the model as a forward function; raises what the backend's library raises, and ArtifactError for a wrong model."""
+        """Return the model as a forward function; raises the errors of the backend's library, and ArtifactError for a wrong model."""
         if backend.library == "torch":
             from classifier.backends import eager
 
@@ -51,9 +51,9 @@ class ModelSource:
         return self._torch
 
     def _kept(self, name: str) -> Path | None:
-        """Return a model of the artifact that OpenVINO reads; None if there is none, or if it fails, which a line then says.
+        """Return a model of the artifact that OpenVINO reads; None if there is no such model, or if it fails, which is printed.
 
-        To import torch and build the model instead takes four seconds more.
+        Importing torch and building the model instead takes four seconds more.
         """
         if name not in self.contents.files:
             return None
@@ -68,7 +68,7 @@ class ModelSource:
             check_selftest(self.model_dir, softmax(forward(self.selftest.pixels)), self.selftest)
             return path
         except Exception as error:
-            if no_room(error):  # to build the model would take more
+            if no_room(error):  # building the model would take more memory
                 raise
             print(f"{name} is not used: {short_reason(error)}", flush=True)
             return None

@@ -47,7 +47,7 @@ class ModelWorkers:
         self._turn = asyncio.Semaphore(1)
 
     async def load(self) -> None:
-        """Start the workers and return when one of them has answered; raises UserError when none will."""
+        """Start the workers and return when a worker has answered; raises UserError if no worker ever will."""
         await self.start()
         deadline = time.monotonic() + LOAD_SECONDS
         while not await self.probe():
@@ -67,8 +67,8 @@ class ModelWorkers:
             await self._prepare()
             if not self.code and Prepared.read(self.folder / "prepared").backend.device == "cpu":
                 self.settings = replace(self.settings, gpus=0)
-        # The model server computes every request that it holds, even if the client has gone. So it gets only what keeps its
-        # workers busy: for each worker the requests of one pass, and those of the next.
+        # The model server computes every request that it holds, even if the client has disconnected. So it gets only enough requests to
+        # keep its workers busy: for each worker those of one pass and of the next.
         self._turn = asyncio.Semaphore(2 * self.settings.workers * self.settings.batch_size)
         self._write_archive()
         self._registered = True
@@ -99,7 +99,7 @@ class ModelWorkers:
             raise
         lines = errors.decode(errors="replace").strip().splitlines() or ["it wrote nothing"]
         if process.returncode == -9:
-            raise NoRoom(f"preparing {self.model_dir} was killed, most likely for want of memory; give it more")
+            raise NoRoom(f"preparing {self.model_dir} was killed, most likely because memory ran out; give it more")
         if process.returncode:
             raise (NoRoom if process.returncode == NO_ROOM_STATUS else ArtifactError)(lines[-1][:600])
 
@@ -137,7 +137,7 @@ class ModelWorkers:
         return self._ready
 
     async def ask(self, body: bytes, request: WorkerRequest) -> Answer:
-        """Wait for a turn and return a worker's answer; raises what ModelServer.predict raises.
+        """Wait for a turn and return a worker's answer; raises the errors of ModelServer.predict.
 
         If the caller is cancelled, the request keeps its turn until the model server has finished it.
         """
@@ -165,7 +165,7 @@ class ModelWorkers:
 
     @property
     def ready(self) -> bool:
-        """Whether the last `probe`, less than a second ago, found that a request would be answered."""
+        """Whether the last `probe` was less than a second ago and found that a request would be answered."""
         return self._ready
 
     @property
@@ -175,7 +175,7 @@ class ModelWorkers:
 
     @property
     def restarts(self) -> int:
-        """How many workers have replaced others."""
+        """The number of workers that have replaced others."""
         return max(0, self._status.seen - self.settings.workers)
 
     def ready_workers(self) -> int:

@@ -20,7 +20,8 @@ from serve.model_workers import ModelWorkers
 from serve.settings import MB, Settings
 
 PAGE = 100  # models on a page of the list, unless the model server's own parameter `limit` asks for fewer
-# Memory planned for a worker: measured 190 to 260 MB, and three times the bytes of its model's weights (docs/serving.md).
+# Memory planned for a worker: a part that is the same for all models (measured: 190 to 260 MB), and three times the bytes of the model's
+# weights (docs/serving.md).
 WORKER_BYTES, TIMES_WEIGHTS = 260 * MB, 3
 DISK_BYTES = 10 * MB  # the bytes that a model's files need on the disk besides its weights
 
@@ -97,7 +98,7 @@ class MultiModel:
 
     async def _load_from(self, request: web.Request, name: str, folder: Path) -> web.Response:
         needed = self.settings.workers * (WORKER_BYTES + TIMES_WEIGHTS * _bytes(folder))
-        # The limit for all models, or the memory that the machine has left, whichever is smaller.
+        # The smaller one of the limit for all models and the memory that the machine has left.
         left = min(memory_left(), self.settings.memory - sum(self._needs.values()))
         disk = shutil.disk_usage(self._server.folder).free
         for what, takes, has in (("memory", needed, left), ("the disk", _bytes(folder) + DISK_BYTES, disk)):
@@ -125,7 +126,7 @@ class MultiModel:
     async def _list(self, request: web.Request) -> web.Response:
         token, limit = request.query.get("next_page_token", ""), request.query.get("limit", "")
         page = min(PAGE, int(limit)) if re.fullmatch("[1-9][0-9]{0,5}", limit) else PAGE
-        # A page begins after the last model of the page before, whichever models were loaded or unloaded since.
+        # A page begins after the previous page's last model, even if models were loaded or unloaded in between.
         names = sorted(name for name in self.models if name > token)
         answer: dict[str, Any] = {"models": [self._described(name) for name in names[:page]]}
         if len(names) > page:
@@ -152,7 +153,7 @@ class MultiModel:
         return error(request, 404, "this is a multi-model endpoint; use /models/NAME/invoke")
 
     async def _forget(self, model: ModelWorkers) -> None:
-        """Unload a model; the memory planned for it counts as taken until its workers have ended."""
+        """Unload a model; its planned memory counts as taken until its workers have ended."""
         try:
             await model.unload()
             if not self.settings.keep_worker_files:

@@ -1,4 +1,4 @@
-"""The model in a worker: open what serve.prepare wrote, repeat the self-test, and turn photos into probabilities."""
+"""The model in a worker: open the files of serve.prepare, repeat the self-test, and turn photos into probabilities."""
 
 import json
 import sys
@@ -28,9 +28,9 @@ class Prepared:
     spec: ModelSpec
     artifact: Path  # the artifact's folder, from which a backend on torch loads the weights
     ir: Path | None  # the file that a backend on OpenVINO opens
-    difference: Difference  # how far the backend's probabilities are from the trained model's, on the self-test
-    verdict: Verdict | None  # how its answers compare with the trained model's on the guard's photos, if there are some
-    refused: dict[str, str]  # the backends that were tried before, and why each is not used
+    difference: Difference  # the difference of the backend's probabilities from the trained model's, on the self-test
+    verdict: Verdict | None  # the comparison on the guard's photos; None without such photos
+    refused: dict[str, str]  # the backends that were tried before, each with the reason why it is not used
 
     def write(self, folder: Path) -> None:
         """Write prepared.json into the folder."""
@@ -50,7 +50,7 @@ class Prepared:
 
     @classmethod
     def read(cls, folder: Path) -> "Prepared":
-        """Return what `write` wrote into the folder."""
+        """Return the object that `write` wrote into the folder."""
         document = json.loads((folder / PREPARED).read_text())
         return cls(
             backend=BACKENDS[document["backend"]],
@@ -76,7 +76,7 @@ class Predictor:
         self._preprocessing, self._max_pixels = prepared.spec.preprocessing, max_pixels
         self._forward = _open(prepared, threads)
         selftest = read_selftest(folder)
-        # Best classes are not compared: two that are equally likely may change places when the number of threads changes.
+        # Best classes are not compared: two equally likely classes may change places with the number of threads.
         difference = compare(self.probabilities(selftest.pixels), selftest.probabilities)
         if not difference.largest <= NEAR:
             raise ArtifactError(

@@ -1,7 +1,7 @@
-"""`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write what every worker opens.
+"""`python -m serve.prepare`: check an artifact once, choose the fastest backend within the guard, and write the workers' files.
 
-The folder that it writes holds prepared.json, the self-test, and the model as OpenVINO IR if OpenVINO serves and the artifact does
-not hold that. It runs in a separate process because it may import torch, which would cost each worker 200 MB and seconds.
+The folder that it writes holds prepared.json, the self-test, and the model as OpenVINO IR if OpenVINO serves and the artifact does not hold
+the IR. It runs in a separate process because it may import torch, which would cost each worker 200 MB and seconds.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prepare a model and return the exit status; print one sentence when the model cannot be served."""
     parser = argparse.ArgumentParser(prog="python -m serve.prepare", description="Prepare an artifact for the workers.")
     parser.add_argument("--model-dir", type=Path, required=True, metavar="DIR", help="the artifact")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the prepared model goes")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the prepared model")
     parser.add_argument("--backend", default=AUTO, choices=CHOICES, help="default: %(default)s")
     options = parser.parse_args(argv)
     try:
@@ -57,7 +57,7 @@ def _device(backend: Backend) -> str:
 def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
     """Write the fastest backend within the guard, or the one that is named, into `out`, and return it; prepared.json is written last.
 
-    A backend that is named may be outside the guard: then a warning says how its answers differ from the trained model's.
+    A backend that is named may be outside the guard: then a warning describes the difference of its answers from the trained model's.
 
     Raises ArtifactError when the artifact is damaged or fails its self-test, or when no backend can be used.
     """
@@ -83,7 +83,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
         except (Unavailable, _Unlike) as error:
             refused[candidate.name] = str(error)
         except Exception as error:  # the libraries raise many types
-            if no_room(error):  # there would be no room for another backend either
+            if no_room(error):  # memory or disk would not suffice for another backend either
                 raise
             refused[candidate.name] = short_reason(error)
         else:
@@ -99,7 +99,7 @@ def prepare(model_dir: Path, out: Path, backend: str) -> Backend:
 
 
 class _Unlike(Exception):
-    """A backend's answers are worse than the trained model's; the message is a clause that says how much."""
+    """A backend's answers are worse than the trained model's; the message is a clause with the difference."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +107,8 @@ class _Comparison:
     """A backend's answers beside the trained model's. `refusal` says why the guard refuses the backend; empty if it does not."""
 
     selftest: Selftest  # the self-test's photos with the backend's probabilities
-    difference: Difference  # from the trained model's probabilities for them
-    verdict: Verdict | None  # on the guard's photos, if the artifact has some
+    difference: Difference  # difference from the trained model's probabilities for these photos
+    verdict: Verdict | None  # the verdict on the guard's photos; None if the artifact has no such photos
     shown: str  # the comparison as a clause
     refusal: str
 
@@ -141,7 +141,7 @@ def _compare(forward: Forward, selftest: Selftest, guard: GuardPhotos | None, cr
 
 
 def _write(out: Path, backend: Backend, source: ModelSource, comparison: _Comparison, refused: dict[str, str]) -> None:
-    # The workers repeat the self-test and compare with what was computed here, by the same backend.
+    # The workers repeat the self-test and compare with these probabilities, which the same backend computed.
     stored: dict[str, npt.NDArray[Any]] = vars(comparison.selftest)
     save_file(stored, out / SELFTEST)
     prepared = Prepared(

@@ -1,4 +1,4 @@
-"""Finds an artifact's own code, and explains what is wrong if the code is in another place."""
+"""Finds an artifact's own code, and explains the mistake if the code is in a wrong place."""
 
 import importlib.metadata
 import re
@@ -36,7 +36,7 @@ _MODELS = (
     ".ubj",
     "xgboost-model",
 )
-_OURS = "selftest.safetensors"  # an artifact of this program has it beside its weights
+_OURS = "selftest.safetensors"  # in an artifact of this program, this file is beside the weights
 HOW_TO_ADD = "build an image from this one that has it (two lines, docs/serving.md), or put packages of pure Python into code/lib"
 
 
@@ -51,7 +51,7 @@ def code_folder(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def find_program(model_dir: Path, settings: Settings) -> Path | None:
-    """Return the program to run, or None if there is no code; raises ArtifactError when there is code that would not run."""
+    """Return the program to run, or None if there is no code; raises ArtifactError for code that would not run."""
     folder = code_folder(model_dir, settings)
     if folder is None:
         _refuse_strays(model_dir, settings)
@@ -68,21 +68,21 @@ def find_program(model_dir: Path, settings: Settings) -> Path | None:
 
 
 def ignored_requirements(folder: Path) -> str | None:
-    """Return a warning about the code's requirements.txt, or None without one: it is never installed, and these packages are missing."""
+    """Return a warning about the code's requirements.txt, which is never installed, with the missing packages; None without the file."""
     file = folder / REQUIREMENTS
     if not file.is_file():
         return None
     missing = [line for line in _requirements(file.read_text(errors="replace")) if not _installed(line)]
     if not missing:
-        return f"{file} is not read at the start; what it names is installed, in versions that were not compared"
+        return f"{file} is not read at the start; the packages that it names are installed, but their versions were not compared"
     return (
-        f"{file} is not installed, since nothing is at the start; missing here: {_some(missing)}; build an image from this one "
+        f"{file} is not installed, because the server installs nothing; missing here: {_some(missing)}; build an image from this one "
         "that installs them (two lines, docs/serving.md), or put packages of pure Python into the folder code/lib"
     )
 
 
 def how_to_load(model_dir: Path) -> str:
-    """Return a clause that says how a model_fn loads the other programs' models in an artifact; empty where there are none."""
+    """Return a clause about loading other programs' models in an artifact with a model_fn; empty if there are no such models."""
     ends = _MODELS if (model_dir / _OURS).exists() else (*_MODELS, ".safetensors")
     found = [
         path
@@ -104,7 +104,7 @@ def _is_torchscript(path: Path) -> bool:
             names = archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile):
         return False
-    # Only TorchScript has both; archives of torch.save have neither.
+    # Only TorchScript archives hold both names; archives of torch.save hold neither.
     return any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names)
 
 

@@ -9,7 +9,7 @@ from aiohttp.web_request import BaseRequest
 
 from serve.front import NAME, error
 
-# The time that a client has to read an answer: at least these seconds, and longer for a large answer, by these bytes a second.
+# A client must read an answer within this many seconds, plus the time for a large answer at this many bytes a second.
 READ_SECONDS, READ_BYTES_A_SECOND = 60.0, 100_000
 
 
@@ -44,7 +44,7 @@ class Protocol(web.RequestHandler):
         except TimeoutError:
             if self.transport:
                 self.transport.abort()
-            return resp, True  # aiohttp's sign that the client is gone
+            return resp, True  # aiohttp raises this if the client is gone
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log one line instead of a traceback, so that nonsense from clients does not fill the log."""

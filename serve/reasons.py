@@ -1,4 +1,4 @@
-"""What an error's message says: of a user's code in one line, and whether the GPU is lost."""
+"""Reads errors: the message of a user's code in one line, and whether the GPU is lost."""
 
 from serve.memory import out_of_memory
 
@@ -8,7 +8,7 @@ _GPU_LOST = ("cuda error", "cuda driver error", "cudnn_status_execution_failed",
 
 
 def long_reason(error: BaseException) -> str:
-    """Return the whole message of an error of a user's code in one line, with the error's type."""
+    """Return the message of an error in a user's code, in one line, with the error's type."""
     message = " ".join(str(error).split())[:400]
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 

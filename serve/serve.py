@@ -25,12 +25,12 @@ from serve.settings import MB, Settings, read_settings
 from serve.single_model import SingleModel
 
 WATCH_SECONDS = 0.1
-DISK = 100 * MB  # bytes that must be free, for the prepared model, sockets and settings
+DISK = 100 * MB  # bytes that must be free on the disk, for the prepared model, sockets and settings
 # A connection on which no whole request head arrives is closed after this time. Proxies close idle connections after 60 to 75 s;
 # this is longer, so that no proxy sends a request into a connection that we are closing.
 IDLE_SECONDS = 300.0
 CONNECTIONS = 65_536
-# Seconds that a stop gives to requests in flight. With the model server's 4 s a stop takes up to 25 s; the platform kills after 30.
+# After a stop, requests in flight have this many seconds. With the model server's 4 s a stop takes up to 25 s; the platform kills after 30.
 DRAIN_SECONDS = 18.0
 
 
@@ -76,7 +76,7 @@ async def _serve(settings: Settings) -> None:
 
 
 def make_front(server: ModelServer, settings: Settings) -> Front:
-    """Return the front of an endpoint of one model or of many, as the settings say."""
+    """Return the front of an endpoint with one model or with many, depending on the settings."""
     endpoint: Endpoint = MultiModel(server, settings) if settings.multi_model else SingleModel(server, settings)
     return Front(settings=settings, intake=Intake(settings), endpoint=endpoint)
 
@@ -145,7 +145,7 @@ async def _watch(front: Front) -> None:
 
 
 async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
-    """Run the coroutines until `stop` is set; raises what any of them raises."""
+    """Run the coroutines until `stop` is set; raises the first error of any coroutine."""
     stopped = asyncio.create_task(_wait(stop))
     tasks = {stopped, *map(asyncio.create_task, work)}
     try:

@@ -1,4 +1,4 @@
-"""The settings of serving: from the command line and the environment, and values that follow from them."""
+"""The settings of serving: from the command line and the environment, and values computed from them."""
 
 import argparse
 import itertools
@@ -47,15 +47,15 @@ class Settings:
     max_body_given: bool  # whether the platform or the user set max_body; otherwise it is hosting's limit
     sdk_transform: bool  # whether this is a batch transform job in the SDK's local mode
     queue: int  # requests that may wait for an answer
-    memory: int  # for everything
+    memory: int  # the limit for all processes
     log_requests: str  # auto, on or off
     keep_worker_files: bool
 
     @property
     def workers(self) -> int:
-        """How many processes answer for each model.
+        """The number of processes that answer for each model.
 
-        By default one for each GPU or else for each core, but no more than the memory allows.
+        By default one for each GPU, or without GPUs one for each core, but no more than the memory allows.
         """
         if self.given_workers is not None:
             return self.given_workers
@@ -70,35 +70,33 @@ class Settings:
 
     @property
     def decoders(self) -> int:
-        """How many photos a worker decodes at a time. With a GPU all its threads decode; without one, the model needs the threads."""
+        """The number of photos that a worker decodes at a time. With a GPU all threads decode; otherwise the model needs them."""
         return self.threads if self.gpus else 1
 
     @property
     def batch_size(self) -> int:
-        """How many requests one pass of the model answers at most."""
+        """The most requests that one pass of the model answers."""
         return self.given_batch_size or (16 if self.gpus else 1)
 
     @property
     def max_pixels(self) -> int:
-        """How many pixels a photo may have, so that half of the memory suffices for all photos that are decoded at a time."""
+        """The most pixels of a photo, so that half of the memory suffices for all photos that are decoded at a time."""
         return min(MAX_PIXELS, self.memory // (2 * self.workers * self.decoders * BYTES_A_PIXEL))
 
     @property
     def held(self) -> int:
-        """How many bytes of requests' bodies the front may hold at a time."""
+        """The most bytes of requests' bodies that the front may hold at a time."""
         return max(2 * self.max_body, min(512 * MB, self.memory // 4))
 
     @property
     def payload_mb(self) -> int:
-        """The largest body, in MB, that batch transform should send: the limit that the job set, else a size at which each
-        worker has a body.
-        """
+        """The largest body, in MB, that batch transform should send: the job's limit, else a size that lets every worker have a body."""
         most = max(1, min(self.max_body // MB, BATCH_MB))
         return most if self.max_body_given else min(most, max(DEFAULT_BATCH_MB, BATCH_MB // self.workers))
 
     @property
     def batch_strategy(self) -> str:
-        """How batch transform should split its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
+        """The way batch transform should split its input: one record at a time, in the spelling of the platform or of the SDK's local mode.
 
         Trap: local mode fails on the platform's spelling. It is recognized by SAGEMAKER_BATCH, since only local mode sets it to "True".
         """
@@ -106,7 +104,7 @@ class Settings:
 
     @property
     def transforms(self) -> int:
-        """How many bodies batch transform should send at a time."""
+        """The number of bodies that batch transform should send at a time."""
         return max(1, min(self.workers, BATCH_MB // self.payload_mb))
 
 
@@ -143,7 +141,7 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         top_k=options.top_k,
         accept=accept,
         timeout=_timeout(environment),
-        # 25 MB is what hosting accepts. Batch transform sets its own limit, where 0 means none.
+        # Hosting accepts 25 MB. Batch transform sets its own limit, where 0 means none.
         max_body=(25 if max_body_mb is None else max_body_mb or env.MAX_BODY_MB) * MB,
         max_body_given=max_body_mb is not None,
         sdk_transform=env.BATCH.text(environment) == "True",

@@ -1,6 +1,6 @@
-"""The status files of a model's workers: each worker writes how the loading goes, and the front reads it.
+"""The status files of a model's workers: each worker writes the progress of its loading, and the front reads it.
 
-The model server always calls its workers healthy, so the front trusts only these files. They are in the folder `status` of the
+The model server always reports its workers as healthy, so the front trusts only these files. They are in the folder `status` of the
 model's folder:
 
 | file | written when | holds |
@@ -38,7 +38,7 @@ class Failure:
 
 
 class StatusWriter:
-    """Writes how this process, a worker, loads the model; `folder` is the model's."""
+    """Writes the progress of this process, a worker, in loading the model; `folder` is the model's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / STATUS
@@ -54,14 +54,14 @@ class StatusWriter:
 
     def failed(self, failure: Failure) -> None:
         """Report why the model cannot be loaded."""
-        temporary = self._folder / f".{FAILED}.{os.getpid()}"  # written in one step, so that nobody reads a part of it
+        temporary = self._folder / f".{FAILED}.{os.getpid()}"  # written in one step, so that nobody reads half a file
         temporary.write_text(json.dumps(vars(failure)))
         temporary.replace(self._folder / FAILED)
         self._loading.unlink(missing_ok=True)
 
 
 class StatusReader:
-    """Reads what the status files in a model's folder say about its workers."""
+    """Reads the status files that a model's workers write into its folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder / STATUS
@@ -74,11 +74,11 @@ class StatusReader:
 
     @property
     def seen(self) -> int:
-        """How many workers were ever ready."""
+        """The number of workers that have ever been ready."""
         return len(self._seen)
 
     def ready(self) -> int:
-        """Return how many workers are alive and have loaded the model; log which have ended since the last call."""
+        """Return how many workers are alive and have loaded the model; log the workers that have ended since the last call."""
         count = 0
         for pid, mark in self._marks("ready").items():
             self._seen.add(pid)
@@ -107,7 +107,7 @@ class StatusReader:
         with contextlib.suppress(FileNotFoundError):
             return Failure(**json.loads((self._folder / FAILED).read_text())).error()
         if len(dead) >= DEATHS and len(dead) == len(loading):
-            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely for want of memory")
+            return NoRoom(f"{len(dead)} workers ended while they loaded the model, most likely because memory ran out")
         return None
 
     def _marks(self, kind: str) -> dict[int, Path]:

@@ -73,7 +73,7 @@ def default_input(body: bytes | str, content_type: str | None) -> Any:
 
 
 def default_output(prediction: Any, accept: str) -> tuple[bytes | str, str]:
-    """Return a prediction as JSON, CSV or NPY, whichever `accept` names first, and that type; raises Unsupported for other types."""
+    """Return a prediction as JSON, CSV or NPY, by the first of these in `accept`, and its type; raises Unsupported for other types."""
     for part in accept.split(","):
         kind = media_type(part)
         kind = JSON if kind in ("*/*", "application/*") else CSV if kind == "text/*" else kind

@@ -1,4 +1,4 @@
-"""A worker's answers: decode the photos of all requests, compute them together, and answer each request on its own."""
+"""A worker's answers: decode the photos of all requests, compute them together, and answer each request separately."""
 
 import logging
 import time
@@ -29,7 +29,7 @@ log = logging.getLogger("serve")
 
 @dataclass(frozen=True)
 class _Decoding:
-    """A request's photos, and their pixels in the same order; reading `pixels` raises what the decoding raised."""
+    """A request's photos, and their pixels in the same order; reading `pixels` raises the errors of decoding."""
 
     photos: list[bytes]
     pixels: Iterator[Pixels]
@@ -133,7 +133,7 @@ class Worker:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            failure = error.with_traceback(None)  # the traceback would keep what the pass had computed
+            failure = error.with_traceback(None)  # the traceback would keep the pass's results in memory
         self._predictor.free()
         return [failure] if len(pixels) == 1 else [row for photo in pixels for row in self._pass([photo])]
 

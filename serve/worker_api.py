@@ -18,7 +18,7 @@ from serve.formats import Form
 
 SETTINGS = "settings.json"  # the settings' file in the model's folder, beside the manifest that the model server reads
 HEADER = "X-Byoc-Request"  # holds a WorkerRequest
-MARK = b"\x93byoc"  # begins every answer of a worker, and none of the model server's own
+MARK = b"\x93byoc"  # the beginning of every worker's answer, but of no answer of the model server's own
 # A body of up to this many bytes goes through the model server, which is 4 % faster at 110 kB. A larger body is lent, which is
 # 7 % faster at 1 MB.
 LENT_BYTES = 256 * 1024
@@ -32,9 +32,9 @@ class WorkerRequest:
     """One request to a worker, without its body."""
 
     id: str = ""  # names the request in logs and errors
-    # Whether this only asks if the model computes; the worker has a photo for that, and its answer is empty.
+    # Whether this is a probe: the worker computes a photo of its own and answers with an empty body.
     probe: bool = False
-    form: Form | None = None  # how to read the body and write the answer; None if the model's own code decides that
+    form: Form | None = None  # the formats of body and answer; None if the model's own code decides on them
     headers: tuple[tuple[str, str], ...] = ()  # the client's headers, for the model's own code
     lent: Place | None = None  # the lent file that holds the body; None means that the body comes with the request
 

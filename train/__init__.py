@@ -1,1 +1,1 @@
-"""Program 1: a channel of labelled photos in, a model artifact and its records out."""
+"""Program 1, training: it reads a channel of labelled photos and writes a model artifact and records."""

@@ -15,8 +15,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, interrupt)
     status = main()
     if status and started_by_torchrun():
-        # Trap: a process that fails leaves torch's process group open. While it ends, the threads of that group sometimes end
-        # it by SIGABRT ("terminate called without an active exception"; 3 of 16 times), and its exit status is lost.
+        # Trap: a process that fails leaves torch's process group open. Its threads then sometimes end the process by SIGABRT ("terminate
+        # called without an active exception"; 3 of 16 times), and its exit status is lost.
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)

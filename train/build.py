@@ -26,10 +26,10 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", "
 
 @dataclass(frozen=True, kw_only=True)
 class Start:
-    """What a job starts from: a model in eval mode, its spec, and the configuration.
+    """The start of a job's training: a model in eval mode, its spec, and the configuration.
 
-    An earlier artifact decides some hyperparameters of `config`. `source` says where the weights come from. `auxiliary` is the
-    second classifier for fine-tuning and the name of its layer, where the backbone has one.
+    An earlier artifact decides some hyperparameters of `config`. `source` says where the weights come from. `auxiliary` holds the second
+    classifier for fine-tuning and the name of its layer; None if the backbone has none.
     """
 
     model: Classifier
@@ -131,7 +131,7 @@ def _load(channel: Path, scratch: Path) -> tuple[Classifier, ModelSpec]:
         )
     try:
         return artifact.load(scratch)
-    except ArtifactError as error:  # the message names the archive, since the folder no longer exists when it is shown
+    except ArtifactError as error:  # names the archive, because the folder is temporary
         raise ArtifactError(str(error).replace(str(scratch), str(archive))) from error
 
 

@@ -1,4 +1,4 @@
-"""Temperature scaling: one number by which a model's probabilities match how often it is right (Guo et al. 2017)."""
+"""Temperature scaling: dividing the logits by one number makes probabilities match the accuracy (Guo et al. 2017)."""
 
 import math
 
@@ -11,11 +11,11 @@ HALVINGS = 40  # halvings of the range of log T, from a width of 6 to a width of
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
-    """Return the temperature with the lowest cross entropy of logits / temperature, and a sentence on how it was found.
+    """Return the temperature with the lowest cross entropy of logits / temperature, and a sentence about the fit.
 
-    It lies between LOWEST and HIGHEST, and is 1 if no other one is better. It is also 1 if there are fewer than FEWEST photos,
-    or if all predictions are right. In the last case cross entropy falls all the way to temperature 0. That would claim a
-    certainty that no photo shows, and would multiply the rounding differences that the self-test bounds.
+    It is between LOWEST and HIGHEST, and is 1 if no other temperature is better. It is also 1 if there are fewer than FEWEST photos,
+    or if all predictions are right. In the last case cross entropy falls until temperature 0, which would claim an unproven certainty, and
+    would multiply the rounding differences that the self-test limits.
     """
     count = len(labels)
     if count < FEWEST:
@@ -23,7 +23,7 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> tuple[float, str]:
     if bool((logits.argmax(1) == labels).all()):
         return 1.0, f"temperature 1: all {count} validation photos are predicted rightly, which leaves nothing to fit"
     logits = logits.double()
-    # Cross entropy is convex in 1/T, so the sign of its slope shows on which side its only minimum is.
+    # Cross entropy is convex in 1/T, so its slope's sign shows the side of its only minimum.
     low, high = math.log(LOWEST), math.log(HIGHEST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2

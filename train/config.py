@@ -13,7 +13,7 @@ from train.values import canonical, cast, short
 def _knob(
     default: Any, sentence: str, *, low: float | None = None, high: float | None = None, choices: tuple[str, ...] = ()
 ) -> Any:
-    """Declare a hyperparameter: its default, its meaning, and its range (both ends are allowed) or its choices."""
+    """Declare a hyperparameter: its default, its meaning, and its choices or its range (including both ends)."""
     return field(default=default, metadata={"sentence": sentence, "low": low, "high": high, "choices": choices})
 
 
@@ -235,7 +235,7 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
         if senseless := [given.called[name] for name in NOT_LBFGS if name in given.values]:
             problems.append(
                 f"hyperparameter optimizer is lbfgs, which has no {', '.join(senseless)}: it uses all photos in each step until the "
-                "loss falls no more, and searches weight-decay; leave out what it has not"
+                "loss stops falling, and searches weight-decay; leave these hyperparameters out"
             )
     elif values.get("search_trials") and not searched(hyperparameters):
         problems.append(
@@ -248,9 +248,9 @@ def parse(hyperparameters: Mapping[str, object]) -> Config:
 
 
 def searched(hyperparameters: Mapping[str, object]) -> list[str]:
-    """Return the names in TUNING_RANGES that a search may vary, because the job does not set them under any name.
+    """Return the names in TUNING_RANGES that the job does not set (under any spelling), so that a search may vary them.
 
-    With lbfgs there is none, since lbfgs uses none of these hyperparameters.
+    Empty with lbfgs, which uses none of these hyperparameters.
     """
     given = translated(hyperparameters).values
     return [] if _by_lbfgs(given) else [name for name in TUNING_RANGES if name not in given]
@@ -286,7 +286,7 @@ def _out_of_range(name: str, value: Any, knob: Mapping[str, Any]) -> str:
     if choices and value not in choices:
         return f"hyperparameter {name} is {short(value)!r}; it must be one of {', '.join(choices)}"
     for number in value if isinstance(value, tuple) else (value,):
-        # Written in this way, it also refuses nan.
+        # This form of the condition also refuses nan.
         if low is not None and not low <= number <= high:
             return f"hyperparameter {name} is {short(str(number))}; it must lie between {low:g} and {high:g}"
     return ""

@@ -96,7 +96,7 @@ def warm_pool() -> Path | None:
 
 
 def _hosts(resources: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the hosts' names, sorted, so that all hosts take the same one as chief."""
+    """Return the hosts' names, sorted: so all hosts choose the same chief."""
     hosts = resources.get("hosts") or ["localhost"]
     if not isinstance(hosts, list) or not all(isinstance(host, str) and host for host in hosts):
         raise ConfigError(f'hosts is {shown(hosts)} in resourceconfig.json; write a list of names, as in ["algo-1"]')
@@ -123,7 +123,7 @@ def refuse_shards(job: Job) -> None:
 def write_failure(base: Path, message: str) -> None:
     """Write the text that becomes the job's FailureReason, the most useful sentence first, unless there is one already.
 
-    Of several processes the first one to fail knows the reason; others fail later because of it.
+    If several processes fail, the first one knows the reason; the others fail as a consequence.
     """
     path = base / "output" / "failure"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
-"""Every environment variable of training in one place: its type, default and meaning. Only this module looks at the environment.
+"""Every environment variable of training in one place: its type, default and meaning. Only this module reads the environment.
 
-docs/training-environment.md holds the table that table() makes. Imports no torch.
+docs/training-environment.md holds the output of table(). Imports no torch.
 """
 
 import os

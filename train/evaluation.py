@@ -1,4 +1,4 @@
-"""Judges predictions: accuracy, F1 and calibration, in all and for each class."""
+"""Judges predictions: accuracy, F1 and calibration, over all photos and for each class."""
 
 import math
 from dataclasses import dataclass
@@ -83,10 +83,10 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 
 def calibration_bins(logits: Tensor, labels: Tensor) -> dict[str, list[Any]]:
-    """Return what a reliability diagram shows, a number for each of CALIBRATION_BINS bins of equal width.
+    """Return the values of a reliability diagram: lists with a number for each of CALIBRATION_BINS bins of equal width.
 
-    `count` is the number of photos whose confidence lies in the bin, `hits` how many of them are predicted rightly, and
-    `confidence` their mean confidence, None in an empty bin.
+    `count` is the number of photos with a confidence in the bin, `hits` is the number of right predictions for these, and `confidence` is
+    their mean confidence, None in an empty bin.
     """
     counts, confidences, hits = _binned(logits, labels)
     means = [float(total / count) if count else None for total, count in zip(confidences, counts, strict=True)]

@@ -1,4 +1,4 @@
-"""Makes what an artifact holds for serving besides weights and self-test: the guard's photos, and the model as OpenVINO IR."""
+"""Makes an artifact's optional files for serving: the guard's photos, and the model as OpenVINO IR."""
 
 import copy
 import importlib.util
@@ -23,15 +23,15 @@ from classifier.side_by_side import side_by_side
 
 TOGETHER = 8  # photos in one pass of the model
 CHECKED = 16  # photos that check a conversion
-# With export-openvino=auto, larger models are left out: the artifact would grow by hundreds of MB, and those who download and unpack
-# it would wait longer than the conversion takes at the start of serving.
+# With export-openvino=auto, larger models are left out: the artifact would grow by hundreds of MB, and its download and unpacking would
+# take longer than the conversion at the start of serving.
 LARGEST = 400_000_000  # bytes of weights
 
 
 def keep_guard(
     model: Classifier, photos: Sequence[Photo], seed: int, read: Callable[[Path], bytes] = read_photo
 ) -> GuardPhotos | None:
-    """Return as many photos of validation as the guard keeps, evenly over the classes; None if none of them can be read.
+    """Return the validation photos for the guard, evenly over the classes; None if no such photo can be read.
 
     `model` is the trained one, on the processor and in eval mode; it computes at float32. `read` returns a photo's bytes.
     """
@@ -40,7 +40,7 @@ def keep_guard(
     def prepared(place: int) -> tuple[bytes, Pixels] | None:
         try:
             photo = load_pixels(read(photos[place].path), model.preprocessing)
-        except (OSError, PhotoError):  # its file was removed since the feature pass
+        except (OSError, PhotoError):  # the photo's file was removed after the feature pass
             return None
         return lossless(photo), photo
 
@@ -63,9 +63,9 @@ def keep_guard(
 
 
 def write_ir(model: Classifier, guard: GuardPhotos, folder: Path, wanted: str) -> bool:
-    """Write the model as OpenVINO IR into the folder if `wanted` says so, and return whether it is there.
+    """Write the model as OpenVINO IR into the folder if `wanted` says so, and return whether it was written.
 
-    `wanted` is auto, on or off. A line says why it is left out, if that is not what `wanted` asks for. For some of the guard's
+    `wanted` is auto, on or off. If it is left out against `wanted`, print the reason. For some of the guard's
     photos the IR must give the model's probabilities.
     """
     size = sum(tensor.nbytes for tensor in model.state_dict().values())

@@ -31,7 +31,7 @@ class Outcome:
     """
 
     stage: str
-    epoch: int  # 0 means that no epoch of the stage was finished
+    epoch: int  # 0 if no epoch of the stage was finished
     outputs: Mapping[str, tuple[Tensor, Tensor]]
     backend: Backend
 

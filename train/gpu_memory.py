@@ -1,4 +1,4 @@
-"""Recognises errors which mean that a GPU's memory is full, and says what helps."""
+"""Recognises errors that mean a full GPU memory, and names the remedy."""
 
 # Words in the errors of torch's allocator, cuBLAS, cuDNN and NCCL.
 _FULL = ("out of memory", "alloc_failed", "allocation_failed")
@@ -12,7 +12,7 @@ def is_full(error: BaseException) -> bool:
 
 
 def remedy(error: BaseException) -> str:
-    """Return a sentence on what helps if an error means that a GPU's memory is full, "" for any other error."""
+    """Return a sentence with the remedy if an error means that a GPU's memory is full, "" for any other error."""
     if not is_full(error):
         return ""
     return (

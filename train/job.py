@@ -80,7 +80,7 @@ class _Laps:
 
 
 def _pass_photos(setup: Setup, photos: PhotoSet, feature_cache: Path | None) -> tuple[Splits, Backend]:
-    """Pass all photos through the frozen backbone; return the splits' features and the backend that computed them.
+    """Pass all photos through the frozen backbone; return the splits' features and the backend that computed the features.
 
     Unreadable photos are reported.
     """
@@ -141,7 +141,7 @@ def _train_head(
 ) -> tuple[Config, Best]:
     """Train the head on the features, or continue its training, and leave it with the weights of its best epoch.
 
-    Returns that epoch's model, and the hyperparameters with those that a search has chosen.
+    Returns that epoch's model, and the hyperparameters, including those that a search has chosen.
     """
     config, world, head = setup.config, setup.world, setup.start.model.cpu().head
     kept = checkpoints.load_best("head") if checkpoints else None
@@ -191,7 +191,7 @@ def _outputs_of_head(setup: Setup, splits: Splits) -> dict[str, tuple[Tensor, Te
 
 
 def _replay(setup: Setup, checkpoints: Checkpoints, epochs: list[dict[str, Any]]) -> None:
-    """Record again the epochs from before an interruption, since outputs are lost with the machine."""
+    """Record the epochs before an interruption again, because outputs are lost with the machine."""
     checkpoints.epochs = list(epochs)
     for epoch in epochs:
         setup.report.epoch(epoch["stage"], epoch["epoch"], epoch["metrics"], again=True)

@@ -9,7 +9,7 @@ from classifier.repeats import unrepeated
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, empty if there is no such file; raises ConfigError if it holds anything else.
+    """Return the JSON object in a file, empty if the file is missing; raises ConfigError if the file holds anything else.
 
     The file may be in UTF-8 or UTF-16, with or without a byte order mark, since Windows writes such files.
     """

@@ -16,10 +16,10 @@ _DENIED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 @dataclass(frozen=True)
 class Profiling:
-    """What training takes from the platform's profilerconfig.json."""
+    """The settings that training takes from the platform's profilerconfig.json."""
 
-    seconds: float = 0.5  # between two measurements of the machine
-    folder: Path | None = None  # for traces; the platform copies it to S3 while the job runs
+    seconds: float = 0.5  # seconds between two measurements of the machine
+    folder: Path | None = None  # the folder for traces; the platform copies it to S3 while the job runs
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ def read_places(base: Path) -> Places:
 
 
 def _profiling(base: Path) -> Profiling:
-    """Return what profilerconfig.json says; raises ConfigError for a value that cannot be used.
+    """Return the settings in profilerconfig.json; raises ConfigError for a value that cannot be used.
 
     Its keys are read in any case, and LocalPath also inside of ProfilingParameters, as smdebug reads them. DisableProfiler is
-    about SageMaker's profiler, which then copies no folder; our own records of the machine are written all the same.
+    about SageMaker's profiler, which then copies no folder; our own records of the machine are still written.
     """
     path = base / "input" / "config" / "profilerconfig.json"
     given = {name.lower(): value for name, value in read_object(path).items()}

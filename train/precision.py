@@ -9,7 +9,7 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve_precision(precision: str) -> str:
-    """Return a precision unchanged, but for `auto` the fastest one that does no harm.
+    """Return a precision unchanged; for `auto`, the fastest precision that does not worsen results.
 
     That is bf16 where the processor or GPU computes it natively, else fp16 on a GPU that is fast in it, else fp32. Raises
     ConfigError for fp16 without a GPU.

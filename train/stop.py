@@ -1,7 +1,7 @@
 """SIGTERM: the platform's request to stop, which is followed by SIGKILL after 120 seconds.
 
-The handler only sets a flag, and the loops look at it after every step, so that they can keep what was done. A process that is
-process 1 of a container and has no handler would not even notice the signal.
+The handler only sets a flag, and the loops check it after every step, so that they can keep their results. Without a handler, process 1 of
+a container would ignore the signal.
 """
 
 import signal
@@ -13,7 +13,7 @@ INTERRUPTED = 130  # 128 + SIGINT
 class Flag:
     """A flag that a signal's handler may set.
 
-    Trap: threading.Event has a lock. A handler that interrupts another one for the same signal would wait for it for ever.
+    Trap: threading.Event has a lock. If a handler interrupts another handler for the same signal, it would wait for this lock without end.
     """
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ requested = Flag()
 
 
 class Stopped(Exception):
-    """The job was stopped before there was a model; the message says what was kept."""
+    """The job was stopped before there was a model; the message names the results that are kept."""
 
 
 def install() -> None:

@@ -1,4 +1,4 @@
-"""The program `train`: it reads and checks one job, runs it, and says how it ended. Start it with `python -m train`."""
+"""The program `train`: it reads and checks one job, runs it, and reports its end. Start it with `python -m train`."""
 
 import argparse
 import contextlib
@@ -25,8 +25,8 @@ from train.spool import pipe
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the job and return the exit status: 0, 143 if SIGTERM stopped it, 130 if Ctrl-C did, or 1 if it failed. When the job
-    fails, output/failure says why, and begins with the most useful sentence.
+    """Run the job and return the exit status: 0, 143 if SIGTERM stopped it, 130 if Ctrl-C did, or 1 if it failed. If the job fails,
+    output/failure holds the reason; its first sentence is the most useful one.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     options = _parser().parse_args(arguments)
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("stopped by Ctrl-C, no model was written", file=sys.stderr, flush=True)
         return stop.INTERRUPTED
     except BrokenPipeError:
-        # The rest of the output goes nowhere, so that Python does not fail to write it when it ends.
+        # Discard the rest of the output: otherwise Python would fail to write it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _failed(
             base,
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> int:
-    """Run one job. Whatever can be found wrong without torch is found before torch is loaded."""
+    """Run one job. All errors that can be found without torch are found before torch is loaded."""
     started = time.perf_counter()
     if not processes.started_by_torchrun():
         forget_failure(base)

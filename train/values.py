@@ -59,7 +59,7 @@ def canonical(text: str) -> str:
 
 
 def short(text: str) -> str:
-    """Return the text, cut if it is too long for a message."""
+    """Return the text, shortened if it is too long for a message."""
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -69,7 +69,7 @@ def plain_name(name: str) -> str:
 
 
 def _switch(text: str) -> bool:
-    """Return what a spelling of yes or no means; raises ValueError for other text."""
+    """Return True or False for a spelling of yes or no; raises ValueError for other text."""
     said = yes_or_no(text)
     if said is None:
         raise ValueError(text)

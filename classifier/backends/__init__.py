@@ -1,7 +1,7 @@
 """The backends of inference: OpenVINO or torch, at float32 or bfloat16, on a processor or a GPU.
 
 An open backend is a function from uint8 pixels [N, H, W, 3] to logits [N, classes], or to features [N, D] if the model has no head.
-`ir` opens the backends on OpenVINO, which need no torch; `eager` opens those on torch, and `gpu` those of them that are on a GPU.
+`ir` opens the backends on OpenVINO, which need no torch. `eager` opens the backends on torch, and `gpu` those on torch and a GPU.
 """
 
 import importlib
@@ -51,7 +51,7 @@ BACKENDS = {
 AUTO, EXACT = (
     "auto",
     "exact",
-)  # the names that stand for the fastest backend within the guard, of all or of those at float32
+)  # auto: the fastest backend within the guard; exact: the fastest at float32 within the guard
 CHOICES = (AUTO, EXACT, *BACKENDS)
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 
@@ -63,7 +63,7 @@ def named(library: str, device: str, precision: str) -> Backend:
 
 
 def candidates(choice: str = AUTO) -> list[Backend]:
-    """Return the backends to try for one of CHOICES, the fastest first; auto and exact leave out GPUs where there is none."""
+    """Return the backends to try for one of CHOICES, the fastest first; without a GPU, auto and exact leave out those on a GPU."""
     if choice in BACKENDS:
         return [BACKENDS[choice]]
     found = [backend for backend in BACKENDS.values() if backend.device == "cpu" or _has_gpu()]

@@ -20,16 +20,16 @@ from classifier.fold import folded
 from classifier.images import Pixels
 from classifier.models import Classifier
 
-# Photos in a pass. cuDNN makes a new plan and allocates memory for each number that it has not seen, so there are few numbers.
-# The last is serve.worker.CHUNK.
+# Numbers of photos in a pass. cuDNN makes a new plan and allocates memory for each new number, so there are only a few. The last is
+# serve.worker.CHUNK.
 SIZES = (1, 2, 4, 8, 16, 32)
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def open_gpu(model: Classifier, backend: Backend, crop: int) -> Forward:
-    """Return a copy of the model on the GPU as a forward function for any number of photos; the model itself stays where it is."""
+    """Return a copy of the model on the GPU as a forward function for any number of photos; the model itself is not moved."""
     copied = copy.deepcopy(model)
-    # Fold on the processor: on the GPU it would be done in TF32, and the folded backbone would give other features.
+    # Fold on the processor: a GPU would fold in TF32, and the folded backbone would give other features.
     copied.backbone = folded(copied.backbone, crop)
     dtype = _TYPES.get(backend.precision)
     if dtype:

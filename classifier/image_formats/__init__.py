@@ -1,1 +1,1 @@
-"""What each image format needs beyond Pillow: limits on files that cost too much, and repair of damaged metadata."""
+"""Additions to Pillow for each image format: limits on costly files, and repair of damaged metadata."""

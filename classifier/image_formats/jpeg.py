@@ -16,7 +16,7 @@ from classifier.image_formats import tiff
 # - Pillow copies all EXIF data for each further EXIF segment: 760 segments of 64 kB took 8 s.
 # - Pillow reads segments one by one: 5,000,000 empty segments (20 MB) took 8 s. Long segments cost 0.04 s a megabyte.
 _MOST = {"scans": 64, "EXIF segments": 500, "segments": 500}
-# One more segment is allowed for each of these many bytes, since large files fill up to 65,535 bytes in each segment.
+# One more segment is allowed per this many bytes, since large files fill up to 65,535 bytes in each segment.
 _LONG = 32_768
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")  # markers except \xff\x00 and restarts, which occur within a scan
 _END_OF_IMAGE, _START_OF_SCAN, _EXIF = 0xD9, 0xDA, 0xE1
@@ -28,7 +28,7 @@ _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE})  # APP0 to APP15 and comments
 # The two metadata segments that decide the colours (APP0 and APP14), with their beginning and their smallest length in bytes.
 _COLOURS = {0xE0: (b"JFIF\0", 16), 0xEE: (b"Adobe", 14)}
 _ORIENTATION, _XMP = 0x0112, b"http://ns.adobe.com/xap/1.0/\0"
-# A JPEG without its end is decoded twice, to see whether more is missing: 1.2 s for a progressive JPEG with this many pixels.
+# A JPEG without its end is decoded twice, to check for missing pixels. This takes 1.2 s for a progressive JPEG with this many pixels.
 _MOST_WITHOUT_END = 40_000_000
 _END = b"\xff\xd9"
 
@@ -101,7 +101,7 @@ def mended(data: bytes) -> bytes | None:
 def ended(data: bytes) -> bytes:
     """Return a JPEG with the end marker that it may lack; any other data comes back unchanged.
 
-    Raises PhotoError when pixels are missing too, and what Pillow raises for damaged metadata.
+    Raises PhotoError when pixels are missing too, and Pillow's errors for damaged metadata.
     Trap: the decoder often takes zeros for as many valid pixels as are missing, so a JPEG that ends in zeros decodes.
     """
     if not data.startswith(b"\xff\xd8") or data.endswith(_END):
@@ -117,7 +117,7 @@ def ended(data: bytes) -> bytes:
 
 
 def _mended_segment(marker: int, segment: bytes) -> bytes:
-    """Return what pixels and orientation need of a metadata segment, marker included; empty when they need nothing."""
+    """Return the part of a metadata segment, with its marker, that pixels and orientation depend on; empty if there is no such part."""
     if marker == _EXIF and segment[4:].startswith(_XMP):
         return segment if b"tiff:Orientation" in segment else b""
     if marker in _COLOURS:

@@ -1,4 +1,4 @@
-"""Say what a file is when no decoder reads it, and what its owner can do."""
+"""Names the kind of a file that no decoder reads, and the remedy."""
 
 import base64
 import re
@@ -108,7 +108,7 @@ _PHOTOS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 
 
 def name(data: bytes) -> str:
-    """Return one sentence that says what the data is and what to do with it; call this when no decoder reads it."""
+    """Return one sentence with the data's kind and the remedy; call this when no decoder reads the data."""
     head = data[:_LOOKED_AT]
     if head[4:8] == b"ftyp":
         return _media(head)

@@ -1,4 +1,4 @@
-"""PNG: refuse files of too many chunks, repair damaged metadata, and find how many bits of a sample are used."""
+"""PNG: refuse files of too many chunks, repair damaged metadata, and find the number of used bits in a sample."""
 
 import struct
 import zlib

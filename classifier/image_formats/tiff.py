@@ -1,4 +1,4 @@
-"""TIFF: refuse costly files and raw photos, put right what Pillow reads wrongly, and repair damaged tags."""
+"""TIFF: refuse costly files and raw photos, correct files that Pillow reads wrongly, and repair damaged tags."""
 
 import struct
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class _Form:
 
     @property
     def room(self) -> int:
-        """How many bytes of a value fit into its entry; longer values are elsewhere in the file."""
+        """The number of bytes of a value that fit into its entry; longer values are elsewhere in the file."""
         return struct.calcsize("=" + self.offset)
 
 
@@ -57,7 +57,7 @@ def _big(order: str) -> _Form:
 
 _FORMS = {
     b"II*\0": _classic("<"),
-    b"II\0*": _classic("<"),  # against the standard, but Pillow reads it
+    b"II\0*": _classic("<"),  # invalid by the standard, but Pillow reads it
     b"MM\0*": _classic(">"),
     b"MM*\0": _classic(">"),  # the same
     b"II+\0": _big("<"),
@@ -124,7 +124,7 @@ def is_webp(data: bytes) -> bool:
 
 
 def _number(data: bytes, wanted: int) -> int | None:
-    """Return the first value of a tag of whole numbers in the first directory; None where it is not there."""
+    """Return the first value of a tag of whole numbers in the first directory; None if the tag is missing."""
     if data[:4] not in _FORMS:
         return None
     form, _, entries = _directory(data)
@@ -151,7 +151,7 @@ def mended(data: bytes) -> bytes | None:
 
 
 def _needed(entry: _Entry) -> bool:
-    # XMP may hold the orientation. Pillow fails on XMP of any type but bytes.
+    # XMP may hold the orientation. Pillow fails if XMP's type is not bytes.
     return entry[0] in _NEEDED or (entry[0] == _XMP and entry[1] in (1, 7))
 
 

@@ -1,4 +1,4 @@
-"""What is sent in place of a tar.gz is named by its bytes, with what to do; what other tar programs add is left out."""
+"""A file that is not a tar.gz: the error names its kind, found from its bytes, and a remedy. Also entries that other tar programs add."""
 
 import gzip
 import io

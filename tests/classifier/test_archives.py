@@ -1,4 +1,4 @@
-"""Archives that others made are unpacked whole or refused with one sentence, as tarfile's own filter would."""
+"""Archives from other programs: each is unpacked completely or refused with one sentence, like with tarfile's own filter."""
 
 import gzip
 import io
@@ -18,7 +18,7 @@ from classifier.errors import ArchiveError
 from tests.conftest import ROOT
 
 LINK, HARD, PIPE, DEVICE = tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE
-Member = tuple[str, bytes, str, int]  # name, type, a link's target or a file's content, mode
+Member = tuple[str, bytes, str, int]  # name, type, content of a file or target of a link, mode
 
 
 def file(name: str, content: str = "text", mode: int = 0o644) -> Member:
@@ -70,10 +70,10 @@ def test_only_the_owner_and_who_may_run_a_file_are_taken_from_its_mode(tmp_path:
     assert modes["run.sh"] == 0o755 and modes["x"] == 0o644 and not modes["shared"] & 0o7000
 
 
-# Each of these must be refused. The second element says whether tarfile's own filter refuses it too; None when that differs
-# between versions of Python.
+# Each of these archives must be refused. The second element is true if tarfile's own filter refuses it too, and None if versions of Python
+# differ in this.
 HOSTILE: dict[str, tuple[list[Member], bool | None]] = {
-    "absolute": ([file("/tmp/escaped-by-a-test")], False),  # the filter makes it relative
+    "absolute": ([file("/tmp/escaped-by-a-test")], False),  # the filter makes the path relative
     "above": ([file("../escaped")], True),
     "above by a folder": ([file("a/../../escaped")], True),
     "inside by a detour": ([file("a/../b")], None),
@@ -151,12 +151,12 @@ def spoilt(data: bytes) -> bytes:
 
 
 def content_cut(data: bytes) -> bytes:
-    """Cut the archive within its first file, and compress the rest as if it were complete."""
+    """Cut the archive within its first file, and compress the first part as a complete gzip file."""
     return gzip.compress(gzip.decompress(data)[:1000])
 
 
 def header_spoilt(data: bytes) -> bytes:
-    """Damage the second file's header, which tarfile then takes for the archive's end."""
+    """Damage the second file's header, so that tarfile takes it for the archive's end."""
     plain = bytearray(gzip.decompress(data))
     plain[2560:2600] = b"x" * 40  # a header and 4 blocks of the first file come before
     return gzip.compress(bytes(plain))
@@ -223,7 +223,7 @@ def test_a_damaged_archive_costs_one_sentence_and_leaves_nothing(
 
 def test_a_file_with_holes_of_which_less_is_stored_than_it_says_is_damage(tmp_path: Path) -> None:
     member = tarfile.TarInfo("holes")
-    member.size = 512  # the stored bytes; the rest of the 10,240 bytes is the end mark
+    member.size = 512  # the number of stored bytes; the archive's end mark fills the rest of 10,240 bytes
     member.pax_headers = {"GNU.sparse.size": "9000", "GNU.sparse.map": "0,9000", "GNU.sparse.name": "holes"}
     with tarfile.open(tmp_path / "a.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         tar.addfile(member, io.BytesIO(bytes(512)))

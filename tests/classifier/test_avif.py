@@ -1,4 +1,4 @@
-"""AVIF's own limits: its pixels, the frames that its header does not count, and one thread."""
+"""Limits for AVIF only: pixels, frames that its header does not count, and one decoding thread."""
 
 import contextlib
 import struct
@@ -59,7 +59,7 @@ def test_frames_are_counted_over_all_parts_and_in_every_form_of_header() -> None
     limit_frames(both, 6_000_000)
     with pytest.raises(PhotoError):
         limit_frames(both, 5_999_999)
-    # A sequence has the long form of the header, with operating points and timing.
+    # A sequence has the long header, with operating points and timing.
     moving = encoded(FLAT, "AVIF", save_all=True, append_images=[FLAT.copy()])
     with pytest.raises(PhotoError):
         limit_frames(moving, 2_000_000)
@@ -100,4 +100,4 @@ def test_an_avif_is_decoded_by_one_thread() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SAMPLER], input=encoded(FLAT, "AVIF"), capture_output=True, check=True, cwd=ROOT
     )
-    assert int(done.stdout) == 1  # the sampler
+    assert int(done.stdout) == 1  # the sampler is the only added thread

@@ -7,11 +7,11 @@ import pytest
 from classifier.errors import PhotoError
 from classifier.image_formats.avif import _boxes, _frame, _leb128, _pixels, first_frame, is_avif, limit_frames, mended
 
-Fields = tuple[tuple[int, int], ...]  # each value, and how many bits it has
+Fields = tuple[tuple[int, int], ...]  # values, each with its number of bits
 
-STILL: Fields = ((0, 3), (1, 1), (1, 1), (4, 5))  # profile, a still picture, a short header, level
+STILL: Fields = ((0, 3), (1, 1), (1, 1), (4, 5))  # profile, still picture, short header, level
 MOVING: Fields = ((0, 3), (0, 1), (0, 1))
-SIZE: Fields = ((9, 4), (8, 4), (639, 10), (479, 9))  # widths of the two numbers less 1, width and height less 1
+SIZE: Fields = ((9, 4), (8, 4), (639, 10), (479, 9))  # bits of the next two numbers - 1; width - 1, height - 1
 NO_TIMING: Fields = ((0, 1),)
 TIMING: Fields = ((1, 1), (1, 32), (25, 32))
 MODEL: Fields = ((1, 1), (6, 5), (1, 32), (3, 5), (4, 5))  # delays of 7 bits
@@ -25,7 +25,7 @@ def packed(*parts: Fields) -> bytes:
 
 
 def code(value: int) -> Fields:
-    """Return the fields of a number in the code uvlc(): a zero for each bit after its first one, then the number."""
+    """Return the fields of `value` in AV1's code uvlc(): n zeros, then value + 1, which has n + 1 bits."""
     length = (value + 1).bit_length() - 1
     return (((0, length),) if length else ()) + ((value + 1, length + 1),)
 
@@ -72,14 +72,14 @@ def test_a_header_that_is_cut_short_has_no_frame_worth_counting() -> None:
     ],
 )
 def test_a_size_takes_seven_bits_of_each_byte(data: bytes, value: int) -> None:
-    # No size of a real file needs more than eight bytes.
+    # More than eight bytes are not a valid size.
     expected = (value, len(data)) if len(data) <= 8 else (0, 8)
     assert _leb128(data, 0) == expected
     assert _leb128(b"??" + data, 2) == (expected[0], expected[1] + 2)
 
 
 def sized(kind: int, content: bytes) -> bytes:
-    """Return a unit of an AV1 stream that states its size."""
+    """Return a unit of an AV1 stream whose header states its size."""
     return bytes([kind << 3 | 2, len(content)]) + content
 
 
@@ -90,9 +90,9 @@ def test_of_an_av1_stream_the_largest_sequence_header_counts_whatever_lies_befor
     assert _pixels(sized(2, b"") + sized(1, large) + sized(1, small)) == 640 * 480
     extended = bytes([5 << 3 | 6, 0, 2]) + b"??" + bytes([1 << 3 | 6, 0, len(large)])
     assert _pixels(extended + large) == 640 * 480
-    assert _pixels(bytes([1 << 3]) + large) == 640 * 480  # a unit without a size lasts to the end
+    assert _pixels(bytes([1 << 3]) + large) == 640 * 480  # a unit without a stated size extends to the end of the data
     assert _pixels(sized(6, large)) == 0 and _pixels(b"") == 0
-    assert _pixels(b"\x8a" + sized(1, large)) == 0  # the first bit is forbidden
+    assert _pixels(b"\x8a" + sized(1, large)) == 0  # the header's first bit must be 0
 
 
 def box(kind: bytes, content: bytes) -> bytes:
@@ -102,7 +102,7 @@ def box(kind: bytes, content: bytes) -> bytes:
 def test_boxes_are_distinguished_by_their_sizes() -> None:
     data = box(b"ftyp", b"1234") + box(b"free", b"") + box(b"meta", b"content")
     assert list(_boxes(data, 0, len(data))) == [(b"ftyp", 8, 12), (b"free", 20, 20), (b"meta", 28, 35)]
-    assert list(_boxes(data, 12, len(data) - 1)) == [(b"free", 20, 20)]  # the last box reaches past the end
+    assert list(_boxes(data, 12, len(data) - 1)) == [(b"free", 20, 20)]  # the last box extends beyond the end
     long = struct.pack(">I4sQ", 1, b"mdat", 19) + b"abc"
     assert list(_boxes(long + box(b"free", b""), 0, 27)) == [(b"mdat", 16, 19), (b"free", 27, 27)]
     assert list(_boxes(struct.pack(">I4sQ", 1, b"mdat", 15) + b"abc", 0, 19)) == []
@@ -161,7 +161,7 @@ def test_an_item_may_be_inside_the_header_itself(version: int) -> None:
 @pytest.mark.parametrize(("version", "index_size"), [(0, 4), (0, 15), (1, 4), (1, 8), (2, 4), (2, 8)])
 def test_the_index_of_a_part_is_passed_over_where_the_version_has_one(version: int, index_size: int) -> None:
     frame = bytes([1 << 3 | 2, 5]) + packed(STILL, SIZE)
-    # With two parts, a wrong width of the first part's index makes the second one wrong.
+    # The item has two parts: with a wrong size of the index field, the second part is read wrongly.
     parts = [(0, 3), (4, len(frame) - 3)]
     head, content = box(b"ftyp", b"avif" + bytes(4)), frame[:3] + b"?" + frame[3:]
     meta = box(b"meta", bytes(4) + located(version, 4, 0, parts, index_size=index_size))

@@ -75,15 +75,15 @@ def test_one_bright_pixel_changes_no_other_pixel(kind: str, top: int) -> None:
 def test_a_png_that_tells_its_bits_is_scaled_by_them(bits: int) -> None:
     values = np.rint(RAMP * (2**bits - 1))
     np.testing.assert_allclose(grey(png16(values, bits)), GREY, atol=1)
-    values[0, 0] = 65_535  # a hot pixel
+    values[0, 0] = 65_535  # one defective, much too bright pixel
     np.testing.assert_allclose(grey(png16(values, bits))[1:], GREY[1:], atol=1)
-    # The standard says that the used bits are the upper ones.
+    # By the PNG standard, the samples use the upper bits.
     np.testing.assert_allclose(grey(png16(RAMP * 65_535, bits)), GREY, atol=1)
 
 
 def test_a_mended_png_keeps_its_bits() -> None:
     values = np.rint(RAMP * 4095)
-    text = struct.pack(">I", 9) + b"tEXtComment\0?" + bytes(4)  # its checksum is wrong
+    text = struct.pack(">I", 9) + b"tEXtComment\0?" + bytes(4)  # a text chunk with a wrong checksum
     for data, place in ((png16(values, 12), 33), (png16(values, 12), 46), (png16(values, 12), -12)):
         np.testing.assert_allclose(grey(data[:place] + text + data[place:]), GREY, atol=1)
     with pytest.raises(PhotoError, match="its colours have 12 bits in samples of 16"):
@@ -237,7 +237,7 @@ def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_m
         assert grey(tiff(values, t281=statistic)).max() == 16
     np.testing.assert_allclose(
         grey(tiff(values * 16, t281=255)), GREY, atol=1
-    )  # many samples are above the stated white
+    )  # the stated white is too low for many samples
 
 
 def test_where_zero_is_white_samples_are_turned() -> None:

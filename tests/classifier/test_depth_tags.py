@@ -1,4 +1,4 @@
-"""Which sample of a grey TIFF is white according to its tags."""
+"""The sample value that means white in a grey TIFF, according to its tags."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -22,11 +22,11 @@ def white(**tags: Any) -> float | None:
     [
         (0, 4095),
         (1, 1),
-        (3, 4095),  # the white of samples of 2 bits, which no grey photo has
+        (3, 4095),  # 2 bits per sample, which no grey photo has
         (127, 4095),
         (255, 255),
         (511, 511),
-        (40_000, 4095),  # not 2^n - 1: the brightest sample in the photo
+        (40_000, 4095),  # not of the form 2^n - 1: it is only the photo's brightest sample
         (2**32 - 1, 2**32 - 1),
         (2.0**33 - 1, 4095),
     ],

@@ -1,4 +1,4 @@
-"""The line about the device: it names the device, and the needed driver if the present one is too old."""
+"""The line that names the device, and the required driver if the installed one is too old."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_an_old_driver_is_named_with_the_driver_and_the_endpoint_ami_it_takes() 
 def test_a_gpu_that_the_driver_counts_and_cuda_cannot_use_is_neither_counted_nor_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # With a driver that is too old, NVML counts one GPU, CUDA counts none, and asking for the name raises.
+    # With a driver that is too old, NVML counts one GPU, CUDA counts 0, and get_device_name raises an error.
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "_is_compiled", lambda: True)
     monkeypatch.setattr(torch.cuda, "_raw_device_count_nvml", lambda: 1)

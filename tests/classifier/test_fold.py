@@ -19,7 +19,7 @@ def norms(module: nn.Module) -> int:
 
 
 def trained(module: nn.Module) -> nn.Module:
-    """Give the normalisation layers random numbers: in a new model they change nothing."""
+    """Give the normalisation layers random statistics and weights: those of a new model change nothing."""
     torch.manual_seed(0)
     for layer in module.modules():
         if isinstance(layer, nn.BatchNorm2d):
@@ -46,12 +46,12 @@ def test_folded_backbones_give_the_same_features(name: str, left: int) -> None:
     images = torch.randn(2, 3, preprocessing.crop, preprocessing.crop)
     with torch.inference_mode():
         expected = backbone(images)
-        # Random numbers in many layers make some backbones' features, and so their rounding errors, large.
+        # Random weights in many layers make some backbones' features large, and rounding errors with them.
         torch.testing.assert_close(copied(images), expected, atol=1e-5 * float(expected.abs().max()), rtol=0)
 
 
 class Residual(nn.Module):
-    """A convolution whose output is read by a normalisation and by another layer too."""
+    """A convolution whose output goes to a normalisation and to another layer."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Folders that may not be listed, or that hold things which are neither photos nor folders."""
+"""Folders without permission to list them, and folders with entries that are neither photos nor folders."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ print(unlisted(folder, []))
 def test_a_folder_that_may_not_be_listed_is_named_by_everyone_who_lists_it(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     closed.mkdir(mode=0)
-    # The tests may run as root, who can list any folder: without these capabilities the permissions count.
+    # Root may list any folder, so the process drops the capabilities that override permissions.
     drop = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
     command = [*drop, sys.executable, "-c", LISTERS, str(closed)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)

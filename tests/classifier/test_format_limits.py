@@ -1,4 +1,4 @@
-"""The limits of each format: a file exactly at the limit is read, one above it is refused."""
+"""The limits of each format: a file at the limit is read, and a file just above it is refused."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ from classifier.image_formats.tiff import limit_pieces
 from tests.image_files import chunk
 
 PNG = b"\x89PNG\r\n\x1a\n"
-GIF = b"GIF89a" + bytes(7)  # without a table of colours
+GIF = b"GIF89a" + bytes(7)  # no table of colours follows
 IMAGE = b"," + bytes(20)
 
 
@@ -28,7 +28,7 @@ def passes(look: Callable[[bytes], object], data: bytes) -> bool:
 
 
 def test_a_gif_may_hold_ten_thousand_blocks_and_one_more_for_each_64_bytes() -> None:
-    # Each block has 2 bytes, so their own bytes allow 322 more blocks.
+    # Each block has 2 bytes, so the blocks' own bytes allow 322 more blocks.
     most, more = (GIF + b"!\xfe" + b"\1?" * count + b"\0" + IMAGE for count in (10_322, 10_323))
     assert still(most) == GIF + IMAGE
     with pytest.raises(PhotoError, match="a GIF of more than 10,322 blocks is not decoded"):
@@ -49,7 +49,7 @@ def test_of_a_gifs_extensions_the_last_that_tells_its_transparency_stays() -> No
     assert still(GIF + first + second + odd + b"!\xfe\1?\0" + IMAGE) == GIF + second + IMAGE
     whole = GIF + second + IMAGE
     assert still(whole) is whole
-    # A table of 4 colours comes first; its bytes are not blocks.
+    # The bytes of the table of 4 colours are not read as blocks.
     table = b"GIF87a" + bytes(4) + b"\x81" + bytes(2) + b"!,;!,;!,;!,;"
     assert still(table + b"!\xfe\1?\0" + IMAGE) == table + IMAGE
     for short in (b"GIF89a" + bytes(6), b"GIF88a" + bytes(7) + b"!\xfe\1?\0" + IMAGE):
@@ -81,7 +81,7 @@ def test_a_jpeg_may_hold_so_many_segments(kind: bytes, most: int) -> None:
 
 def test_a_jpeg_may_hold_one_more_segment_for_each_32_kilobytes_and_no_more_exif() -> None:
     def segments(length: int) -> bytes:
-        """Return a comment of `size` bytes and 500 segments; the last one begins 2,002 bytes later."""
+        """Return a JPEG's start with a comment of `length` bytes and 500 segments; the last begins 2,002 bytes after `length`."""
         return b"\xff\xd8\xff\xfe" + struct.pack(">H", length) + bytes(length - 2) + b"\xff\xdb\0\2" * 500
 
     limit_segments(segments(32_768 - 2_002))
@@ -104,7 +104,7 @@ def test_a_jpeg_may_hold_64_scans_and_what_follows_its_end_is_nobodys() -> None:
     with pytest.raises(PhotoError, match="a JPEG of more than 64 scans is not decoded"):
         limit_segments(start + scan * 65)
     limit_segments(start + scan + b"\xff\xd9" + scan * 100)
-    # Of a sequential JPEG the decoder reads one scan only, if that has all components.
+    # The decoder reads only the first scan of a sequential JPEG if this scan has all components.
     limit_segments(start.replace(b"\xc2", b"\xc0") + scan * 100)
     with pytest.raises(PhotoError, match="more than 64 scans"):
         limit_segments(start.replace(b"\xc2", b"\xc0").replace(b"\1\1\x11", b"\3\1\x11") + scan * 100)

@@ -1,4 +1,4 @@
-"""The rule by which a backend serves, on made logits: as good as the trained model's, or not."""
+"""The guard's rule on generated logits: a backend may serve if its logits are as good as the trained model's."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ CLASSES, PHOTOS = 5, 64
 
 
 def made(photos: int = PHOTOS, *, rounding: float = 0.02) -> GuardPhotos:
-    """Photos of a model that is mostly right: the logit of the label is high."""
+    """Return generated guard photos of a model that is mostly right: the label's logit is high."""
     random = np.random.default_rng(0)
     labels = random.integers(0, CLASSES, photos)
     logits = random.normal(0, 1, (photos, CLASSES)) + 3 * np.eye(CLASSES)[labels]
@@ -33,7 +33,7 @@ def made(photos: int = PHOTOS, *, rounding: float = 0.02) -> GuardPhotos:
 
 
 def noisy(logits: Logits, share: float) -> Logits:
-    """Logits that are off by a share of their own root mean square."""
+    """Return logits with noise; `share` is its root mean square relative to the logits'."""
     random = np.random.default_rng(1).normal(0, 1, logits.shape)
     random -= random.mean(axis=1, keepdims=True)
     centred = logits - logits.mean(axis=1, keepdims=True)
@@ -63,7 +63,7 @@ def test_noise_is_allowed_as_far_as_rounding_explains_it() -> None:
             over.wrong()
             == f"its logits are {1.02 * limit:.1%} off and {limit:.1%} is allowed, as much as rounding explains"
         )
-    assert noise(guard.logits + 7, guard.logits) == pytest.approx(0, abs=1e-6)  # the same probabilities
+    assert noise(guard.logits + 7, guard.logits) == pytest.approx(0, abs=1e-6)  # a shift keeps the probabilities
 
 
 def test_another_best_class_is_allowed_only_where_the_trained_model_was_undecided() -> None:
@@ -83,7 +83,7 @@ def test_a_lower_log_likelihood_is_refused_with_twice_its_standard_error() -> No
     lower = np.log(0.8) - np.array([WORSE - 0.001] * 4)
     found = np.stack([lower, np.log(1 - np.exp(lower))], axis=1).astype(np.float32)
     assert judge(found, guard).refusal() == ""
-    uneven = np.log(0.8) - np.array([0, 2 * (WORSE - 0.001)] * 2)  # the same mean
+    uneven = np.log(0.8) - np.array([0, 2 * (WORSE - 0.001)] * 2)  # the mean stays the same
     found = np.stack([uneven, np.log(1 - np.exp(uneven))], axis=1).astype(np.float32)
     verdict = judge(found, guard)
     assert verdict.gain == pytest.approx(-WORSE + 0.001, abs=1e-5) and verdict.error > 0.01
@@ -119,7 +119,7 @@ def test_only_as_many_photos_are_computed_as_suffice() -> None:
     uncertain = np.where(np.arange(200) % 2, 0.5, -0.5)[:, None] * np.eye(CLASSES)[guard.labels]
     assert answers(uncertain.astype(np.float32)).photos > FIRST
     wrong = answers(np.roll(guard.logits, 1, axis=1) - guard.logits)
-    assert wrong.photos == FIRST and wrong.refusal()  # more photos would not show anything else
+    assert wrong.photos == FIRST and wrong.refusal()  # more photos would not change the verdict
 
 
 def test_a_single_photo_can_be_judged() -> None:

@@ -1,4 +1,4 @@
-"""The guard's photos: which are chosen, and how their file is written, read and refused."""
+"""The guard's photos: their choice, and the writing, reading and refusing of their file."""
 
 from collections import Counter
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_photos_are_chosen_evenly_over_the_classes_and_by_the_seed() -> None:
     assert len(set(found)) == len(found) == MOST_PHOTOS and len(counts) == 30
     assert counts[2] == 3 and {counts[label] for label in range(30) if label != 2} <= {4, 5}
     assert found == chosen(labels, 7) != chosen(labels, 8)
-    assert len({labels[place] for place in found[:30]}) == 30  # the first photos show every class
+    assert len({labels[place] for place in found[:30]}) == 30  # the first 30 photos include every class
     assert sorted(chosen([5, 5, 6], 0)) == [0, 1, 2]
 
 

@@ -231,7 +231,7 @@ def test_a_tiff_in_more_pieces_than_any_photo_has_is_refused_in_every_form() -> 
         tiles = magic + directory + struct.pack(order + entry, 324, 4, 70_000, b"")
         with pytest.raises(PhotoError, match="70,000 strips or tiles"):
             limit_pieces(tiles)
-        limit_pieces(tiles[:-9])  # truncated: the decoder will refuse it
+        limit_pieces(tiles[:-9])  # truncated: the limit ignores it and the decoder refuses it
 
 
 def test_a_file_that_is_longer_than_any_photo_is_refused_without_being_read(tmp_path: Path) -> None:
@@ -253,13 +253,13 @@ def test_the_centre_crop_has_the_pixels_of_pillows_own_resize(kind: str) -> None
     preprocessing = replace(PREPROCESSING, interpolation=kind)
     method = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}[kind]
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
-    photo, size, box = Image.fromarray(noise), (48, 48), (140, 60, 500, 420)  # 48/64 of 480 pixels are 360
+    photo, size, box = Image.fromarray(noise), (48, 48), (140, 60, 500, 420)  # 480 pixels * 48 / 64 = 360
     expected = photo.resize(size, method, box)
     np.testing.assert_array_equal(load_pixels(encoded(photo), preprocessing, draft=False), expected)
     in_two_steps = photo.resize(size, method, box, reducing_gap=2.0)
     np.testing.assert_array_equal(load_pixels(encoded(photo), preprocessing), in_two_steps)
     jpeg = encoded(photo, "JPEG")
-    for margin, scale in ((1.0, 4), (3.75, 2), (3.8, 1)):  # 480 pixels to 120, to 240, and as they are
+    for margin, scale in ((1.0, 4), (3.75, 2), (3.8, 1)):  # 480 pixels are decoded as 120, 240 and 480
         drafted = Image.open(io.BytesIO(jpeg))
         drafted.draft(None, (640 // scale, 480 // scale))
         assert drafted.size == (640 // scale, 480 // scale)

@@ -1,4 +1,4 @@
-"""Which metadata of a JPEG is kept when it is repaired, and which markers have no content."""
+"""The metadata that the repair of a JPEG keeps, and the markers that have no content."""
 
 import struct
 
@@ -57,7 +57,7 @@ def test_a_marker_that_stands_alone_has_no_length() -> None:
 def test_what_tells_the_colours_is_kept_where_it_is_whole(marker: int, name: bytes, length: int) -> None:
     whole, short = (segment(marker, name + bytes(size - 2 - len(name))) for size in (length, length - 1))
     other = segment(marker, b"?" + name[1:] + bytes(20))
-    # The comment is there so that the repair has something to drop.
+    # The repair drops the comment.
     comment = segment(0xFE, b"")
     assert mended(b"\xff\xd8" + whole + comment + PIXELS) == b"\xff\xd8" + whole + PIXELS
     assert mended(b"\xff\xd8" + short + other + PIXELS) == b"\xff\xd8" + PIXELS

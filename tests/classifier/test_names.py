@@ -1,4 +1,4 @@
-"""One rule decides which files a system made, wherever files are searched; names are printed on one line."""
+"""Names of files that an operating system made: every search for files skips them. Also names printed on one line."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ SYSTEM = (
     "cat.jpg:Zone.Identifier",
     "Thumbs.db:encryptable",
 )
-STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # of storage servers
+STORAGE = ("#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "@tmp")  # folders of storage servers
 
 
 @pytest.mark.parametrize("name", (*SYSTEM, *STORAGE))

@@ -87,7 +87,7 @@ def test_every_format_comes_out_upright_once(name: str, orientation: int) -> Non
     data = WRITERS[name](lying(orientation, Image.fromarray(UPRIGHT)), orientation)
     decoded = np.asarray(decode(data), dtype=int)
     assert decoded.shape == UPRIGHT.shape and look_at(data).size == (80, 60)
-    # Compare away from the edges between colours, which compression blurs.
+    # Compare pixels far from the edges between colours, because compression blurs the edges.
     for row, column in ((8, 8), (8, 70), (50, 8), (50, 70)):
         np.testing.assert_allclose(decoded[row, column], UPRIGHT[row, column], atol=6)
 
@@ -95,7 +95,7 @@ def test_every_format_comes_out_upright_once(name: str, orientation: int) -> Non
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["jpeg", "webp", "avif", "tiff", "tiff lzw", "tiff tiled big-endian"])
 def test_the_crop_and_the_views_are_in_the_upright_photo(name: str, orientation: int) -> None:
-    large = Image.fromarray(UPRIGHT).resize((960, 720), Image.Resampling.NEAREST)  # draft applies to a JPEG so large
+    large = Image.fromarray(UPRIGHT).resize((960, 720), Image.Resampling.NEAREST)  # large enough for a JPEG's draft
     data = WRITERS[name](lying(orientation, large), orientation)
     crop = load_pixels(data, PREPROCESSING).astype(int)
     for row, column, colour in ((4, 4, (255, 0, 0)), (4, 43, (0, 255, 0)), (43, 4, (0, 0, 255)), (43, 43, (255,) * 3)):
@@ -146,7 +146,7 @@ def with_xmp(orientation: int) -> PngImagePlugin.PngInfo:
 
 
 def with_profile(image: Image.Image, block: bytes, zipped: bool) -> bytes:
-    """Return a PNG with EXIF in a text chunk, as programs wrote it before PNG had a chunk for EXIF."""
+    """Return a PNG with EXIF in a text chunk; programs did this before PNG had a chunk for EXIF."""
     text = PngImagePlugin.PngInfo()
     text.add_text("Raw profile type exif", f"\nexif\n{len(block):8}\n{block.hex()}\n", zip=zipped)
     return encoded(image, pnginfo=text)
@@ -194,7 +194,7 @@ def test_a_profile_that_is_too_large_or_broken_keeps_no_png_out() -> None:
 
 
 def damaged_block(tag: int, order: str, orientation: int = 6) -> bytes:
-    """Return a camera's EXIF block in which one text points far outside of the block."""
+    """Return a camera's EXIF block with one text whose offset is far outside the block."""
     texts = {271: b"Camera maker\0", 272: b"Camera model\0", 306: b"2026:01:01 00:00:00\0"}
     content, entries = b"", b""
     for number in (271, 272, 274, 306):

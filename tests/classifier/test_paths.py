@@ -1,4 +1,4 @@
-"""Paths below one folder: how they are written, which ones lead out of it, and the prefix of those in S3."""
+"""Paths in manifests: their spellings, the refusal of paths that lead out of the folder, and the common prefix of paths in S3."""
 
 import re
 from pathlib import Path

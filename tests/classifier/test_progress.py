@@ -39,7 +39,7 @@ def test_a_terminal_that_says_it_has_no_columns_still_gets_a_bar() -> None:
             if select.select([ours], [], [], 0.1)[0]:
                 try:
                     seen += os.read(ours, 65536)
-                except OSError:  # the other end of the terminal is closed
+                except OSError:  # the program has closed its end of the terminal
                     break
         assert process.wait(60) == 0
     finally:

@@ -1,4 +1,4 @@
-"""Training on RecordIO files gives the same as on the photos in them; an error names the file and the record."""
+"""Training on RecordIO files has the same result as training on their photos; an error names the file and the record."""
 
 import struct
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_what_is_wrong_with_a_file_is_named_with_its_record(tmp_path: Path, data
 
 
 def test_a_record_in_endless_parts_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
-    # 90 parts of 5 MB in a sparse file.
+    # A record in 90 parts of 5 MB, in a sparse file.
     with (tmp_path / "a.rec").open("wb") as file:
         for number in range(90):
             file.write(MARK + struct.pack("<I", (2 if number else 1) << 29 | 5_000_000))

@@ -1,4 +1,4 @@
-"""A model's specification: the values that model.json may hold, and the sentences for other values."""
+"""A model's specification: the values that model.json may hold, and the error messages for other values."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Which channels and folders are splits, and which are classes whose names only resemble a split's."""
+"""The channels and folders that are read as splits, and classes whose names only resemble a split's name."""
 
 import shutil
 from collections.abc import Mapping

@@ -40,7 +40,7 @@ def test_a_split_or_a_class_of_train_of_which_nothing_is_left_is_named_whatever_
         "no train photo of 1 of the 2 classes can be read: 'dog' (train/1.jpg: reason 1); replace the photos or remove the "
         "class, byoc data check DIR lists all"
     ]
-    # A class is not checked in test, when one photo of it can be read, or without class names.
+    # A class is not checked in the split test, if one of its photos can be read, or if there are no class names.
     assert list(faults(SPLITS, {"test": odd}, 100, classes)) == []
     assert list(faults(SPLITS, {"train": {1: "x", 3: "x", 5: "x", 7: "x"}}, 100, classes)) == []
     assert list(faults(SPLITS, {"train": odd}, 100, ())) == []

@@ -1,4 +1,4 @@
-"""The validation split that is drawn from train when there is none: by the seed, and the same in every program."""
+"""The validation split drawn from train if no validation photos were given: the seed determines it, equally in every program."""
 
 import shutil
 from collections.abc import Mapping
@@ -96,7 +96,7 @@ def test_a_folder_of_class_folders_trains_and_the_check_predicts_its_split(sampl
     assert job["notes"] == told and all(run.output.count(line) == 1 for line in told)
     assert job["photos"] == {"train": 28, "validation": 3} and run.record("result", split="validation")["count"] == 3
     done = byoc("data", "check", folder)
-    told[1] = told[1].replace("training/", "photos/")  # training sees the channel's name, the check the folder's
+    told[1] = told[1].replace("training/", "photos/")  # training prints the channel, the check the folder
     assert done.returncode == 0 and all(f"note: {line}" in done.stdout.splitlines() for line in told)
     assert "train           28 photos in 3 classes, 1 to 18 a class" in done.stdout
     assert "validation       3 photos in 2 classes, 1 to 2 a class" in done.stdout

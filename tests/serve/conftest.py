@@ -39,7 +39,7 @@ def unharmed(url: str, photo: bytes) -> Iterator[None]:
 def disk() -> Iterator[Path]:
     """A file system of 400 MB, at a path that is short enough for Unix sockets."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
+        pytest.skip("mounting a small file system needs root")
     folder = Path(tempfile.mkdtemp(prefix="disk-"))
     try:
         if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "none", folder], check=False).returncode:

@@ -1,8 +1,8 @@
-"""What the guard accepts and refuses, and what a user would see, judged on labelled photos that the guard does not see.
+"""The backends that the guard accepts and refuses, with their accuracy on labelled photos that the guard does not have.
 
     python -m tests.serve.guard_table ARTIFACT FOLDER
 
-FOLDER has a folder of photos for each class, as a test split. Prints rows of the table in docs/serving-speed.md.
+FOLDER holds one folder of photos per class, like a test split. Prints rows of the table in docs/serving-speed.md.
 """
 
 import copy
@@ -29,7 +29,7 @@ def main(folder: Path, photos: Path) -> None:
     """Print a row for each backend, and for each corruption of the model as the float32 backend would compute it."""
     model, spec = artifact.load(folder)
     crop, guard = spec.preprocessing.crop, read_guard(folder, len(spec.classes))
-    # A class of ImageNet is named by its WordNet id, with which the folder's name begins.
+    # A folder of ImageNet photos may be named by more than the class: its first nine characters are the class's WordNet id.
     places = {name: place for place, name in enumerate(spec.classes)}
     paths = [path for path in sorted(photos.glob("*/*")) if path.is_file()]
     labels = np.array([places.get(path.parent.name, places.get(path.parent.name[:9], -1)) for path in paths])
@@ -66,7 +66,7 @@ def _opened(model: Classifier, name: str) -> Forward:
 
 
 def _swap(model: Classifier) -> None:
-    # Of the pairs of the same shape, this one changes the answers least, and so is the hardest to find.
+    # Among the pairs of layers with equal shapes, a swap of this pair changes the answers least, so it is the hardest to detect.
     one, other = (model.backbone.get_submodule(f"blocks.3.{number}.conv_pw") for number in (1, 2))
     one.weight, other.weight = other.weight, one.weight
 

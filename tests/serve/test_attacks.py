@@ -33,7 +33,7 @@ def family(url: str) -> list[psutil.Process]:
     raise AssertionError(f"none of our processes listens on {port}")
 
 
-# --- doors
+# --- open ports and sockets
 
 
 def test_one_tcp_port_is_open_and_every_other_socket_is_a_file_for_its_owner_alone(url: str) -> None:
@@ -42,8 +42,8 @@ def test_one_tcp_port_is_open_and_every_other_socket_is_a_file_for_its_owner_alo
     listening = {c.laddr.port for p in processes for c in p.net_connections("inet") if c.status in ("LISTEN", "NONE")}
     assert listening == {int(url.rpartition(":")[2])}
     sockets = {str(c.laddr) for p in processes for c in p.net_connections("unix") if c.laddr}
-    assert any(path.endswith("manage.sock") for path in sockets)  # so these are the right processes
-    for path in sockets:  # none of them is abstract, since an abstract socket has no permissions
+    assert any(path.endswith("manage.sock") for path in sockets)  # so the processes found are the server's
+    for path in sockets:  # no abstract sockets: they have no file permissions
         assert Path(path).is_absolute() and Path(path).parent.stat().st_mode & 0o077 == 0, path
 
 
@@ -169,7 +169,7 @@ def test_attributes_are_echoed_only_when_they_are_visible_ascii_and_short(url: s
         check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
     for value in ("top_k=0", "top_k=-1", "top_k=1e9", "top_k=99999999999999", "top_k=\xb2", "top_k="):
         check_refusal(post(url, photo, **{ATTRIBUTES: value}), 400)
-    twice = post(url, photo, **{ATTRIBUTES: "top_k=1;top_k="})  # the first counts
+    twice = post(url, photo, **{ATTRIBUTES: "top_k=1;top_k="})  # the first value is used
     assert twice.status == 200 and len(twice.json["predictions"]) == 1
 
 
@@ -217,9 +217,9 @@ def test_a_query_changes_nothing(url: str, photo: bytes, query: str) -> None:
         ("image/../json", 415),
         ("image/jpg", 200),
         ("multipart/form-data; boundary=x", 415),
-        ("application/json; charset=utf-7", 400),  # read as JSON, but a photo is not JSON
-        ("application/x-www-form-urlencoded", 200),  # curl's default type; the bytes decide
-        ("", 200),  # no type: the bytes show what they are
+        ("application/json; charset=utf-7", 400),  # the body is read as JSON, and a photo is not JSON
+        ("application/x-www-form-urlencoded", 200),  # curl's default type; the format is detected from the bytes
+        ("", 200),  # no type: the format is detected from the bytes
     ],
 )
 def test_odd_content_types_are_read_or_refused(url: str, photo: bytes, kind: str, status: int) -> None:
@@ -255,7 +255,7 @@ def test_large_bodies_that_stall_make_room_for_others(url: str, photo: bytes) ->
     part = bytes(2**20)
     with contextlib.ExitStack() as stack:
         stalled = [stack.enter_context(connect(url)) for _ in range(30)]
-        for connection in stalled:  # 720 MB, of which the server holds at most 512 MB
+        for connection in stalled:  # 720 MB in all; the server holds at most 512 MB
             with contextlib.suppress(ConnectionError):
                 connection.sendall(HEAD + b"Content-Length: 26214400\r\n\r\n")
                 for _ in range(24):
@@ -266,7 +266,7 @@ def test_large_bodies_that_stall_make_room_for_others(url: str, photo: bytes) ->
         assert b" 503 " in stalled[0].recv(65536).partition(b"\r\n")[0]
 
 
-# --- what errors tell
+# --- the content of error messages
 
 
 def test_no_error_reports_a_path_a_version_or_the_code(url: str, photo: bytes) -> None:

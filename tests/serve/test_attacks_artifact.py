@@ -30,7 +30,7 @@ def sign(folder: Path, name: str) -> None:
     edit(folder, lambda document: document["files"].update({name: print_}))
 
 
-# --- what an artifact may hold
+# --- the files that an artifact may hold
 
 
 def linked(name: str) -> Callable[[Path, Path], None]:
@@ -111,8 +111,8 @@ SPOILED: Spoiled = {
 }
 
 
-# These are found only when torch loads the model, which takes seconds and is not done where OpenVINO opens it. So they are tried without
-# a server.
+# Only a load by torch finds these faults. It takes seconds, and a server that opens the model with OpenVINO skips it. So these are tested
+# without a server.
 FOUND_LATE: Spoiled = {
     "weights-pickle": (pickled("model.safetensors"), "is not a safetensors file"),
     "backbone-hub": (backbone("timm/hf-hub:someone/model"), "is neither a torchvision classification model"),

@@ -136,7 +136,7 @@ def test_the_other_methods_of_the_management_interface_are_closed(endpoint: Endp
 
 
 def test_more_slow_clients_than_a_process_is_first_allowed_files_keep_nobody_out(endpoint: Endpoint) -> None:
-    slow = [connect(endpoint.url) for _ in range(400)]  # the server was started with 200
+    slow = [connect(endpoint.url) for _ in range(400)]  # the server was started with a limit of 200 open files
     try:
         for connection in slow:
             connection.sendall(b"POST /models/good/invoke HTTP/1.1\r\nHost: ")

@@ -1,6 +1,6 @@
-"""The same attacks on the stock stack, where they work: multi-model-server and sagemaker-inference's default handler, on loopback.
+"""The attacks of test_attacks.py on the stock stack (multi-model-server, sagemaker-inference's default handler): there they succeed.
 
-This shows that the refusals in test_attacks.py mean something. `make test-stock` makes the environment and runs this.
+So the refusals in test_attacks.py are not trivial. The servers listen on loopback. `make test-stock` makes the environment and runs this.
 """
 
 import functools
@@ -57,7 +57,7 @@ EVIL = "from pathlib import Path\nPath({path!r}).touch()\n\ndef handle(data, con
 
 @contextmanager
 def stock(base: Path, program: str) -> Iterator[str]:
-    """Serve `program` as inference.py on the stock stack; ends every process of its group."""
+    """Serve `program` as inference.py on the stock stack; at the end, kill the server's process group."""
     assert STOCK.exists(), "make test-stock makes .venv-stock"
     (base / "model" / "code").mkdir(parents=True)
     (base / "model" / "code" / "inference.py").write_text(program)

@@ -1,4 +1,4 @@
-"""Which backend a machine can run, how its errors are read, and when a backend is within the guard."""
+"""The rules for backends: those that a machine can run, the reading of their errors, and the guard's limits."""
 
 import errno
 import sys
@@ -158,7 +158,7 @@ def test_the_device_that_serves_is_named_as_torch_finds_it(monkeypatch: pytest.M
     monkeypatch.setattr(device, "driver_version", lambda: "535.1")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert prepare._device(on_gpu) == "what torch finds"
-    # It could serve; the reason why it does not was given before.
+    # The GPU could be used, but a backend for the processor was chosen; the reason was printed earlier.
     assert prepare._device(on_cpu) == device.line(cuda=None, gpus=(), driver=None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert prepare._device(on_cpu) == "what torch finds"

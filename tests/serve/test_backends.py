@@ -1,4 +1,4 @@
-"""Which backend serves an artifact without the guard's photos, shown on real photos and with wrong weights."""
+"""The backend that serves an artifact without the guard's photos, tested with real photos and with wrong weights."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ from tests.bf16 import BF16, usable
 from tests.conftest import SHARED, lacking, needs_openvino
 from tests.imagenet import imagenet_lite
 
-OPEN_TORCH = eager.open_torch  # kept, because tests replace it
+OPEN_TORCH = eager.open_torch  # the original function, which tests replace
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def test_the_choice_by_itself_is_true_on_200_photos_with_real_weights(
     pixels = decoded(imagenet, photos)
     difference = compare(Predictor(tmp_path, threads=1).probabilities(pixels), expected(imagenet, pixels))
     assert len(pixels) >= 100 and difference.top1_changes == 0 and difference.largest <= NEAR
-    # With 1,000 classes and natural photos, bfloat16 changes some probability too much, and a line says so.
+    # With 1,000 classes and natural photos, bfloat16 changes a probability too much, and the output names the reason.
     faster = itertools.takewhile(lambda backend: backend.name != told(tmp_path)["backend"], backends.candidates())
     refused = told(tmp_path)["refused"]
     assert list(refused) == [backend.name for backend in faster]
@@ -120,7 +120,7 @@ def test_bfloat16_that_moves_a_probability_too_far_is_used_when_it_is_named_with
         said,
     )
     assert told(tmp_path)["difference"]["largest"] > NEAR
-    # A worker shows that it computes the measured values, and answers.
+    # A worker passes the self-test with the values measured here, and answers.
     assert Predictor(tmp_path, threads=1).probabilities(decoded(imagenet, photos[:2])).shape == (2, 1000)
 
 
@@ -129,12 +129,12 @@ def test_a_named_backend_that_changes_a_few_best_classes_is_used_and_says_how_ma
 ) -> None:
     selftest = read_selftest(imagenet)
     best = np.sort(np.log(selftest.probabilities.max(axis=1) / selftest.probabilities[:, 0]))
-    monkeypatch.setattr(eager, "open_torch", moved(float(best[1] + best[2]) / 2))  # more than two of them would need
+    monkeypatch.setattr(eager, "open_torch", moved(float(best[1] + best[2]) / 2))  # two of the 16 best classes change
     prepare(imagenet, tmp_path, "torch")
     said = capsys.readouterr().out
     assert "torch is used: warning" in said and "changes 2 best classes" in said
     monkeypatch.setattr(eager, "open_torch", moved(0))
-    with pytest.raises(ArtifactError, match="fails the self-test"):  # a worker that computes other values
+    with pytest.raises(ArtifactError, match="fails the self-test"):  # the worker's values differ from the preparation's
         Predictor(tmp_path, threads=1)
 
 
@@ -208,7 +208,7 @@ def test_an_artifact_with_onnx_is_prepared_without_torch(with_onnx: Path, tmp_pa
 
 @pytest.mark.slow
 def test_a_wrong_onnx_file_is_not_served(with_onnx: Path, samples: Path, tmp_path: Path) -> None:
-    """Its checksum is right, but its weights come from another training; the server still answers like the trained model."""
+    """The ONNX file's checksum is right, but its weights come from another training. The answers still equal the trained model's."""
     broken = Path(shutil.copytree(with_onnx, tmp_path / "model"))
     other, spec = artifact.load(with_onnx)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Photos as users bring them, sent to a running server: the answers are those of plain photos."""
+"""Photos in the formats that users have, sent to a running server: the answers equal those for plain photos."""
 
 import base64
 import io
@@ -121,5 +121,5 @@ def test_files_that_hold_the_same_photo_get_the_same_answer(url: str) -> None:
         return [item["probability"] for item in sorted(predictions, key=lambda item: item["label"])]
 
     assert answer("tiff_orientation6.tif") == pytest.approx(answer("tiff_orientation6_upright.png"), abs=1e-3)
-    # One pixel is brighter by one step of 65,535.
+    # The photos differ by one step of 65,535 in one pixel.
     assert answer("dark16_max255.png") == pytest.approx(answer("dark16_max256.png"), abs=1e-3)

@@ -36,7 +36,7 @@ def photo() -> bytes:
 
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
-    """Return a function that loads code; the changes of loading to this process are undone."""
+    """Return a function that loads code; afterwards undo the changes of loading to this process."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     folder = tmp_path / "model" / "code"
     folder.mkdir(parents=True)
@@ -180,7 +180,7 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     best = [expected.classes[index] for index in np.argsort(-probabilities)]
     for headers in (JPEG, [], [("Content-Type", "application/octet-stream")]):
         found = json.loads(code.answer(photo, "7", headers).text)["predictions"]
-        assert [item["label"] for item in found] == best[:2]  # the number of labels in the server's settings
+        assert [item["label"] for item in found] == best[:2]  # as many labels as the server's settings ask for
         assert found[0]["probability"] == pytest.approx(probabilities.max(), abs=1e-5)
     kind = [("Content-Type", "application/json"), ("Accept", "text/csv")]
     answer = code.answer(instances(photo, photo), "7", kind)

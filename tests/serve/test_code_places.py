@@ -1,4 +1,4 @@
-"""The places in an archive where code is found, and the messages if code is elsewhere."""
+"""The places in an archive where code is searched, and the messages about code in other places."""
 
 from pathlib import Path
 from typing import Any
@@ -77,7 +77,7 @@ def test_torchscript_without_a_model_fn_is_reported_with_the_line_that_loads_it(
     told = refusal()
     assert "model.pth is TorchScript, which a model_fn loads: def model_fn(model_dir): return torch.jit.load(" in told
     assert code or told.endswith("write it into code/inference.py of the archive and set ALLOW_MODEL_CODE=true")
-    # The line in the message works.
+    # The Python code in the message can be executed.
     line = told.partition("loads: ")[2].partition(";")[0]
     names: dict[str, Any] = {"torch": torch}
     exec(line, names)

@@ -1,4 +1,4 @@
-"""Disk and GPUs in /metrics; the GPUs are those of a stand-in of nvidia-ml-py, as no GPU is at hand."""
+"""Disk and GPUs in /metrics; a stand-in for nvidia-ml-py reports the GPUs, so the test needs no GPU."""
 
 import shutil
 import sys

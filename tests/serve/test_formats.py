@@ -123,7 +123,7 @@ def test_the_cases_of_base64_hold_photos(name: str) -> None:
         (b"s3://bucket/dog.jpg", "it is an address"),
         (b"hello", ""),
         (b"This text is long enough, and is not base64 of anything.", ""),
-        (b"x" * 400, ""),  # also base64, but not of a photo
+        (b"x" * 400, ""),  # valid base64, but not of a photo
         (b"", ""),
     ],
 )
@@ -254,7 +254,7 @@ def test_500_instances_are_read_and_no_more() -> None:
     with pytest.raises(RequestError, match="at most 500 instances; send the others in further requests"):
         read_instances(b'{"instances": [' + b",".join([one] * 501) + b"]}")
     commas = b'{"instances": [{"b64": "aaaa", "x": [%s]}]}'
-    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas, including the one before
+    assert len(read_instances(commas % b",".join([b"1"] * 10_000))) == 1  # 10,000 commas, including the one before "x"
     with pytest.raises(RequestError, match="at most 500 instances"):
         read_instances(commas % b",".join([b"1"] * 10_001))
 
@@ -273,7 +273,7 @@ def test_an_answer_lists_half_a_million_labels_and_no_more() -> None:
         (Form(json=True, accept="text/csv", top_k=1001), 500, 2000, 5),
     ):
         with pytest.raises(
-            RequestError, match=r"labels, at most 500,000 are; ask for fewer with top_k or send fewer photos"
+            RequestError, match=r"labels, at most 500,000 are allowed; ask for fewer with top_k or send fewer photos"
         ):
             check_size(form, photos, classes, top_k)
 

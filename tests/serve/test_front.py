@@ -1,4 +1,4 @@
-"""The public port in this process, with requests on one connection that stays open: readiness, and its answers while it stops."""
+"""The public port in this process, with requests on one connection that stays open: readiness, and the answers while the server stops."""
 
 import asyncio
 import contextlib
@@ -114,7 +114,7 @@ def test_while_a_model_is_loaded_a_second_order_to_load_it_is_409(tmp_path: Path
         asker.send("POST", "/models", order)
         with contextlib.closing(Asker(asker.port)) as other:
             assert other.ask("POST", "/models", order) == (409, "the model first is already loaded")
-        status, message = asker.answer()  # the folder is empty, which only the other process notices
+        status, message = asker.answer()  # the folder is empty; only the process that prepares the model notices this
         assert status == 400 and "model.json is missing" in message
 
     with_front(tmp_path, MULTI, asks)

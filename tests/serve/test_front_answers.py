@@ -1,4 +1,4 @@
-"""How the public port passes on a request and its answer, with a stand-in for the model server and its worker."""
+"""The public port passes on requests and answers; a stand-in replaces the model server and its worker."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_a_refusal_is_a_sentence_and_what_the_model_server_says_itself_is_not_pa
         ):
             served.says(said)
             assert served.refused(JPEG) == (status, message)
-        assert served.metric("byoc_photos_total") == 3  # the photos that a worker counted
+        assert served.metric("byoc_photos_total") == 3  # one photo per answer that a worker gave
 
     served.run(asks)
 
@@ -93,7 +93,7 @@ def test_a_type_that_is_not_read_is_415_and_named(served: Served, capsys: pytest
         assert message.endswith("application/octet-stream, application/json")
 
     served.run(asks)
-    line = json.loads(capsys.readouterr().out)  # such a body is not read at all
+    line = json.loads(capsys.readouterr().out)  # a body of an unsupported type is not read at all
     assert (line["code"], line["bytes"], line["target_model"]) == (415, 0, None) and "photos" not in line
 
 

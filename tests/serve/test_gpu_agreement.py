@@ -19,7 +19,7 @@ def test_training_and_serving_choose_the_same_precision_on_a_gpu(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(backends, "_has_gpu", lambda: True)
-    # A GPU before compute capability 8 emulates bfloat16, and says that it supports it.
+    # A GPU below compute capability 8 emulates bfloat16, and torch reports it as supported.
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or capability >= (8, 0)
     )

@@ -100,7 +100,7 @@ def test_a_batch_is_padded_to_the_next_size(photos: int, size: int) -> None:
 
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch's answers as if there were a GPU."""
+    """Let torch report a GPU that supports bfloat16."""
     monkeypatch.setattr(backends, "_has_gpu", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)

@@ -1,4 +1,4 @@
-"""torch's messages about a GPU that fails: the line that is short_reason, and errors that mean too little memory."""
+"""torch's messages about a failing GPU: the line that short_reason selects, and the errors that mean too little memory."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The passes of a model on a GPU, with the processor in its place: graphs, sizes, and what keeps its precision."""
+"""The passes of a model on a GPU, with the processor in its place: graphs, sizes, and the weights that keep float32."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ PIXELS = np.arange(2 * 2 * 2 * 3, dtype=np.uint8).reshape(2, 2, 2, 3)
 
 
 class Model(nn.Module):
-    """Sums a photo's pixels; `passes` counts."""
+    """Returns the sum of each photo's pixels; `passes` is the number of calls."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,13 +51,13 @@ def test_graphs_are_captured_on_a_gpu_alone() -> None:
 
 
 class Stream:
-    """Replaces torch.cuda's class, which needs a GPU."""
+    """Replaces torch.cuda.Stream, which needs a GPU."""
 
     def wait_stream(self, other: "Stream") -> None: ...
 
 
 class Graph:
-    """Replaces torch.cuda's class; it replays the computation that was captured."""
+    """Replaces torch.cuda.CUDAGraph; it replays the captured computation."""
 
     replays = 0
 
@@ -91,7 +91,7 @@ def test_each_size_of_batch_is_captured_once_after_two_passes_and_then_replayed(
     assert model.passes == 3 and [graph.replays for graph in graphs] == [3]
     passes.run(PIXELS[:1])
     assert model.passes == 6 and [graph.replays for graph in graphs] == [3, 1]
-    passes.run(PIXELS + 1)  # a graph reads its photos from the memory in which they were when it was captured
+    passes.run(PIXELS + 1)  # a graph always reads its photos from the memory used at its capture
     assert np.array_equal(passes._graphs[2]._images.numpy(), PIXELS + 1)
     assert sorted(passes._graphs) == [1, 2] and model.passes == 6
 
@@ -109,7 +109,7 @@ def test_every_size_of_batch_is_computed_once_before_the_first_request() -> None
 
 def test_weights_that_autocast_would_cast_are_cast_and_no_others() -> None:
     class Derived(nn.Linear):
-        """Like some layers that compute with float32 weights."""
+        """A subclass of a layer: some such layers need float32 weights."""
 
     model = nn.Sequential(nn.Conv2d(3, 2, 1), nn.BatchNorm2d(2), nn.LayerNorm(2), Derived(2, 2), nn.Linear(2, 2))
     _cast(model, torch.bfloat16)

@@ -81,7 +81,7 @@ def test_a_gpu_that_cannot_be_used_leaves_a_worker_a_core_with_a_photo_a_pass(
         served = asyncio.run(started(server))
     finally:
         server.stop()
-    # The model server would otherwise count GPUs that the user hides from us.
+    # Without number_of_gpu, the model server would also count GPUs that CUDA_VISIBLE_DEVICES hides from us.
     assert "number_of_gpu=1\n" in (tmp_path / "config.properties").read_text()
     assert (given.workers, given.batch_size) == (1, 16)
     assert (served.settings.workers, served.settings.batch_size) == (CORES, 1)

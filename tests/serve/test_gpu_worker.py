@@ -1,4 +1,4 @@
-"""A worker whose GPU fails or lacks memory, with a stand-in for the pass on a GPU; and photos decoded side by side."""
+"""A worker whose GPU fails or has too little memory, with a stand-in for the pass on a GPU; and photos decoded in parallel."""
 
 import threading
 from pathlib import Path
@@ -98,7 +98,7 @@ def test_after_an_error_of_the_gpu_the_answer_is_500_and_the_last(
         raise RuntimeError(ILLEGAL)
 
     monkeypatch.setattr(predictor, "_forward", broken)
-    for body, request in ((photo, PHOTO), (b"", PROBE)):  # the probe computes too
+    for body, request in ((photo, PHOTO), (b"", PROBE)):  # a probe runs the model too
         (answer,) = worker.answers([body], [request])
         assert (answer.status, answer.last) == (500, True)
     (answer,) = worker.answers([b"no photo"], [PHOTO])
@@ -134,7 +134,7 @@ def test_the_photos_of_a_batch_are_decoded_side_by_side(
     decode, together = predictor.decode, threading.Barrier(DECODERS, timeout=60)
 
     def slow(body: bytes) -> Any:
-        together.wait()  # until all other photos are being decoded too
+        together.wait()  # wait until all photos are being decoded
         return decode(body)
 
     expected = Worker(predictor, top_k=5, seconds=60).answers([photo], [PHOTO])[0]

@@ -28,7 +28,7 @@ Corrupt = Callable[[Classifier], None]
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Compute each photo on one thread, as a worker does: on a busy machine several threads take much longer."""
+    """Compute each photo on one thread, as a worker does: several threads take much longer on a busy machine."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -37,7 +37,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def three_classes(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model of three classes that it never takes for each other."""
+    """A model of three classes that it never confuses."""
     folder = tmp_path_factory.mktemp("three")
     for split in ("train", "validation"):
         for label in ("brick", "coffee", "camera"):
@@ -128,7 +128,7 @@ def test_the_log_says_what_serves_and_what_training_measured(
     )
     verdict = json.loads((tmp_path / "prepared.json").read_text())["verdict"]
     assert 0 < verdict["noise"] <= verdict["most_noise"] and verdict["decided_changes"] == 0
-    Predictor(tmp_path, threads=1)  # its answers are those that were judged
+    Predictor(tmp_path, threads=1)  # the self-test passes: a worker gives the answers that the guard judged
 
 
 def test_exact_takes_the_fastest_backend_at_float32(plain_model: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_named_backend_that_the_guard_refuses_serves_with_a_warning_that_says_
 
         def off(pixels: np.ndarray) -> np.ndarray:
             logits = forward(pixels)
-            return logits + 0.5 * np.sign(np.sin(1000 * logits))  # the same for the same photo
+            return logits + 0.5 * np.sign(np.sin(1000 * logits))  # noise that is deterministic for a photo
 
         return off
 
@@ -170,6 +170,6 @@ def test_training_keeps_validation_photos_with_the_trained_models_answers(plain_
     pixels = torch.from_numpy(guard.pixels(spec.preprocessing.crop, 0, 3))
     with torch.inference_mode():
         np.testing.assert_allclose(model(pixels).numpy(), guard.logits[:3], atol=1e-3)
-    # The photos are validation's: the model is as often right as training measured.
+    # The guard's photos come from the validation split, so the accuracy on them is the one that training measured.
     assert (guard.logits.argmax(axis=1) == guard.labels).mean() == pytest.approx(contents.measured.accuracy, abs=0.02)
     assert dataclasses.asdict(contents.measured)["library"] == "torch"

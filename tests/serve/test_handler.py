@@ -1,4 +1,4 @@
-"""The function that the model server calls in a worker: it loads the model, answers each request on its own, and reports how it went."""
+"""The function that the model server calls in a worker: it loads the model, answers each request separately, and reports errors."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ from serve import handler
 from serve.worker_api import HEADER, Answer, Loan, WorkerRequest, lend
 from tests.standin import worker_settings
 
-# An artifact's own functions, which do what a body says.
+# An artifact's own functions: the request's body selects what they do.
 CODE = """
 import os, signal
 def model_fn(model_dir, context):
@@ -36,7 +36,7 @@ def transform_fn(model, body, content_type, accept, context):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder of a model with code, as the front lays it out; the changes of loading to this process are undone."""
+    """The folder of a model with code, as the front makes it. Afterwards undo the changes of loading to this process."""
     (tmp_path / "code").mkdir()
     (tmp_path / "status").mkdir()
     (tmp_path / "code" / "worker_code.py").write_text(CODE)
@@ -94,7 +94,7 @@ def test_each_request_of_a_batch_has_its_own_status_and_answer(folder: Path) -> 
 
 def test_the_kernel_ends_a_worker_that_takes_a_second_longer_than_the_front_waits(folder: Path) -> None:
     load(folder)
-    assert 30 < float(answered(folder, b"alarm").text) <= 41  # forty and one, less what has passed since
+    assert 30 < float(answered(folder, b"alarm").text) <= 41  # 40 + 1 seconds, minus the time passed since the start
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
 
@@ -108,7 +108,7 @@ def test_a_large_answer_is_left_where_the_body_was_lent(folder: Path, size: int,
         assert Answer.from_bytes(sent, loan).text == b"x" * size
         assert (loan.answer() == b"x" * size) == left
     [sent] = handler.handle([{"body": f"large {size}".encode()}], context(folder, WorkerRequest(id="7")))
-    assert b'"lent": false' in sent and Answer.from_bytes(sent).text == b"x" * size  # nothing was lent
+    assert b'"lent": false' in sent and Answer.from_bytes(sent).text == b"x" * size  # no memory file was lent
 
 
 def test_an_answer_that_cannot_be_left_is_500(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -127,7 +127,7 @@ def test_what_fails_outside_the_model_is_500_for_every_request(folder: Path, cap
     load(folder)
     handler.log.propagate = True
     batch = context(folder, WorkerRequest(id="1"), WorkerRequest(id="2"))
-    sent = handler.handle([{"body": b"a"}, {"body": "text, which the model server never gives"}], batch)
+    sent = handler.handle([{"body": b"a"}, {"body": "text, but the model server gives bytes"}], batch)
     assert len(sent) == 2 and [batch.get_response_status(index)[0] for index in range(2)] == [500, 500]
     assert all(Answer.from_bytes(one).timing is None for one in sent)
     assert caplog.messages == ["request 1, 2: the worker failed"]
@@ -153,7 +153,7 @@ def test_a_worker_whose_gpu_failed_answers_once_more_and_ends(folder: Path, monk
 def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, gpu: int | None, seen: str
 ) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # set here, so that the change is undone
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # set first, so that monkeypatch restores the variable at the end
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     if visible:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)

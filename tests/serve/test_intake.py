@@ -1,4 +1,4 @@
-"""The number of requests that a server accepts at a time, and the bodies that it accepts."""
+"""The limits of a server's intake: requests at a time, and a body's size, encoding, time and memory."""
 
 import asyncio
 import contextlib
@@ -118,7 +118,7 @@ def test_of_bodies_that_are_more_than_may_be_held_the_oldest_that_still_arrives_
             until_held(99)
             others.enter_context(stalled(served, b"b" * 99))
             until_held(198)
-            assert sent(served, b"cc") == (200, "")  # exactly the number of bytes that may be held
+            assert sent(served, b"cc") == (200, "")  # the held bytes reach the limit exactly
             assert served.front.intake._held == 198
             assert sent(served, b"ccc") == (200, "")
             assert received(oldest) == (503, "the server's memory for requests is full; try again")

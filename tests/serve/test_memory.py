@@ -15,7 +15,7 @@ MB = 1024 * 1024
 
 @pytest.fixture(params=["version 1", "version 2"])
 def group(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Of at most 100 MB, 90 are used; 30 of these are cached files that were not used for a while."""
+    """A control group with a limit of 100 MB: 90 MB are used, of which 30 MB are inactive file cache."""
     if request.param == "version 2":
         (tmp_path / "memory.max").write_text(f"{100 * MB}\n")
         (tmp_path / "memory.current").write_text(f"{90 * MB}\n")
@@ -25,7 +25,7 @@ def group(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         memory.mkdir()
         (memory / "memory.limit_in_bytes").write_text(f"{100 * MB}\n")
         (memory / "memory.usage_in_bytes").write_text(f"{90 * MB}\n")
-        # The values of the group alone come first; the values that include all groups below it come later, and these count.
+        # The first values are the group's own; the values with total_ include the groups below it, and these are used.
         text = f"cache {40 * MB}\ninactive_file {MB}\ntotal_cache {40 * MB}\ntotal_inactive_file {30 * MB}\n"
         (memory / "memory.stat").write_text(text)
     return tmp_path
@@ -72,16 +72,16 @@ def test_the_memory_of_processes_that_a_process_started_counts_with_its_own() ->
         assert process.stdout is not None
         assert process.stdout.readline() == b"\n"
         assert 100_000_000 < resident(process.pid) < 300_000_000
-        assert resident(os.getpid()) > psutil.Process().memory_info().rss + 100_000_000  # a child's child is counted
+        assert resident(os.getpid()) > psutil.Process().memory_info().rss + 100_000_000  # the child's child is included
         process.communicate(b"\n")
 
 
 def test_a_process_that_has_just_ended_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(["true"]) as ended, subprocess.Popen(["sleep", "60"]) as living:
-        # List the living process so often that its memory exceeds that of this process.
+        # List the living process 2,000 times, so that its memory exceeds this process's.
         children = [psutil.Process(ended.pid), *[psutil.Process(living.pid)] * 2000]
         ended.wait()
-        # A process may end after it was listed and before its memory is read.
+        # Simulate a process that ends after it is listed and before its memory is read.
         monkeypatch.setattr(psutil.Process, "children", lambda process, recursive: children)
         assert resident(os.getpid()) > 2000 * children[1].memory_info().rss
         living.kill()

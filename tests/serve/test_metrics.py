@@ -1,4 +1,4 @@
-"""The content of /metrics, under the names that dashboards know, and the requests that are logged."""
+"""The metrics of /metrics and their names, on which dashboards depend, and the requests that are logged."""
 
 import json
 import subprocess
@@ -38,15 +38,15 @@ def test_every_metric_has_the_name_and_kind_that_dashboards_know(monkeypatch: py
     assert {words[2].removesuffix("_total"): words[3] for words in lines if words[:2] == ["#", "TYPE"]} == KINDS
     counters = {name for name, kind in KINDS.items() if kind == "counter"}
     names = {words[0] for words in lines}
-    # There is no request with any status code yet.
+    # byoc_requests has a line per status code, so it has no line before the first request.
     assert {f"{name}_total" for name in counters - {"byoc_requests"}} <= names
 
 
 def test_a_requests_time_is_split_and_what_remains_is_the_queues() -> None:
     metrics = Metrics(lambda: (3, 2))
     metrics.observe(200, 2.0, Timing(photos=5, batch=4, decode=0.25, model=0.75))
-    metrics.observe(200, 0.5, Timing(photos=1, batch=1, decode=0.25, model=0.375))  # never below nothing
-    metrics.observe(503, 9.0, None)  # no worker had this request
+    metrics.observe(200, 0.5, Timing(photos=1, batch=1, decode=0.25, model=0.375))  # waited 0 s, not less
+    metrics.observe(503, 9.0, None)  # no worker received this request
     found = values(metrics)
     assert (found['byoc_requests_total{code="200"}'], found['byoc_requests_total{code="503"}']) == (2, 1)
     assert found["byoc_photos_total"] == 6
@@ -69,7 +69,7 @@ def test_processor_time_grows_with_work_also_with_that_of_a_child_that_has_ended
     metrics = Metrics(lambda: (0, 0))
     before = values(metrics)["byoc_cpu_seconds_total"]
     subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.3: pass"], check=True)
-    # The kernel counts in ticks of 10 ms, the sum of a child and its parent by one or two less.
+    # The kernel counts in ticks of 10 ms; the sum of a child and its parent may be one or two ticks too low.
     assert values(metrics)["byoc_cpu_seconds_total"] >= before + 0.25
 
 

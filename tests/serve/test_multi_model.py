@@ -1,4 +1,4 @@
-"""A multi-model endpoint over HTTP: load, list, show, invoke and unload, as the platform asks for them."""
+"""A multi-model endpoint over HTTP: load, list, show, invoke and unload models with the platform's requests."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def endpoint(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.mark.slow
 def test_models_are_loaded_listed_invoked_and_unloaded(endpoint: Endpoint, photo: bytes) -> None:
-    # It is healthy before it has any model, because the platform loads a model when it is invoked.
+    # The endpoint is healthy without a model, because the platform loads a model only when it is invoked.
     assert endpoint.ask("GET", "/models") == (200, {"models": []})
     assert endpoint.ask("POST", "/models/first/invoke", photo, "image/jpeg")[0] == 404
     assert endpoint.load("first")[0] == 200
@@ -46,7 +46,7 @@ def test_models_are_loaded_listed_invoked_and_unloaded(endpoint: Endpoint, photo
     _, page = endpoint.ask("GET", "/models?limit=1&next_page_token=first")
     assert [item["modelName"] for item in page["models"]] == ["second"] and "nextPageToken" not in page
 
-    # No memory is left for a third, until one is unloaded.
+    # The memory is too small for a third model until another is unloaded.
     shutil.copytree(endpoint.models / "first", endpoint.models / "third")
     status, answer = endpoint.load("third")
     assert status == 507 and "unload others" in answer["message"]

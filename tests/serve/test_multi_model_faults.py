@@ -1,4 +1,4 @@
-"""A multi-model endpoint in trouble, over HTTP: a full disk, a stop while it loads, a model that is unloaded while a body arrives."""
+"""Faults of a multi-model endpoint, over HTTP: a full disk, a stop during a load, an unload while a request's body arrives."""
 
 import contextlib
 import http.client
@@ -40,7 +40,7 @@ def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
         assert endpoint.load("first")[0] == 200
         filler = stack.enter_context((disk / "filler").open("wb", buffering=0))
         left = os.statvfs(disk)
-        # A nearly full disk is noticed before; a disk that fills up while the model is prepared is noticed by the process that writes.
+        # With 5 MB left the load is refused before it starts; with 60 MB left the preparation fills the disk and fails.
         for room in (5 << 20, 60 << 20):
             filler.truncate(0)
             filler.seek(0)
@@ -99,13 +99,14 @@ def test_a_body_that_arrives_after_its_model_was_unloaded_is_404(models: Path, p
         with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
             head = f"POST /models/first/invoke HTTP/1.1\r\nHost: a\r\nContent-Length: {len(photo)}\r\n\r\n"
             connection.sendall(head.encode() + photo[:100])
-            assert endpoint.ask("GET", "/ping")[0] == 200  # it came later, so the beginning of the body is there
+            # An answer to a later request shows that the server has read the beginning of the body.
+            assert endpoint.ask("GET", "/ping")[0] == 200
             assert endpoint.ask("DELETE", "/models/first")[0] == 200
             connection.sendall(photo[100:])
             answer = http.client.HTTPResponse(connection)
             answer.begin()
             assert answer.status == 404 and "unloaded" in json.load(answer)["message"]
-    # The model server got the request to unload, and ended its workers.
+    # The model server has answered the request to unload the model.
     assert (
         "refused" not in (models / "log.txt").read_text() and "did not answer" not in (models / "log.txt").read_text()
     )

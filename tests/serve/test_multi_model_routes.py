@@ -26,10 +26,10 @@ USAGE = namedtuple("USAGE", "total used free")
 
 
 class Endpoint(Served):
-    """A port for models of code; each has one worker, which is this process."""
+    """A multi-model port whose models are code; this process is the one worker of each."""
 
-    fails: Failure | None = None  # the exception with which each load ends
-    hangs = False  # no load ends
+    fails: Failure | None = None  # the failure of each load; None if loads succeed
+    hangs = False  # if true, no load ends
 
     def manager(self, method: str) -> Said:
         if method == "POST" and not self.hangs:
@@ -145,7 +145,7 @@ def test_a_model_that_cannot_be_loaded_is_refused_with_the_reason_and_leaves_not
     endpoint: Endpoint, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = endpoint.add("first")
-    endpoint.set(memory=NEEDED)  # the planned memory, which each failure gives back
+    endpoint.set(memory=NEEDED)  # enough memory for one model: each failed load must release its share
 
     def asks() -> None:
         little = "there is too little memory to load it"
@@ -205,7 +205,7 @@ def test_whoever_does_not_wait_for_a_load_gets_nothing_loaded(endpoint: Endpoint
             time.sleep(0.005)
         assert endpoint.stand_in.orders[-1][:2] == ("DELETE", "/models/m0")
         endpoint.hangs = False
-        assert endpoint.load("first")[0] == 200  # it does not count as a model that is being loaded
+        assert endpoint.load("first")[0] == 200  # the failed load no longer counts as a model that is being loaded
 
     endpoint.run(asks)
 
@@ -219,7 +219,7 @@ def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
             loop.call_soon_threadsafe(endpoint.front.give_up)
             status, _, rest = client.recv(65536).partition(b"\r\n")
         assert b" 503 " in status and b'"the server is stopping"' in rest
-        assert endpoint.stand_in.orders[-1][0] == "POST"  # the workers end with the model server
+        assert endpoint.stand_in.orders[-1][0] == "POST"  # no DELETE: the workers end with the model server
 
     endpoint.run_with_loop(asks)
 
@@ -249,7 +249,7 @@ def test_models_are_listed_by_name_a_hundred_a_page(endpoint: Endpoint) -> None:
 
 
 def test_only_a_folder_of_the_models_own_name_is_loaded(endpoint: Endpoint) -> None:
-    longest = "a" * 255  # the most that a file system allows
+    longest = "a" * 255  # the longest file name that Linux allows
     folder = endpoint.add(longest)
     (endpoint.folder / "models" / "linked").symlink_to(folder.parent)
     (endpoint.folder / "models" / "inner").mkdir()

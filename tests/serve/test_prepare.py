@@ -1,4 +1,4 @@
-"""The preparation when a backend's library fails: the next backend serves, unless that one lacks memory too."""
+"""The preparation when a backend's library fails: the next backend serves, unless it has too little memory as well."""
 
 import json
 import warnings
@@ -31,7 +31,7 @@ def small(tmp_path: Path) -> Path:
     )
     model = Classifier(backbone, build_head(features, (), 0.0, 2), preprocessing, 1.0).eval()
     with torch.no_grad():
-        model.head[0].bias.copy_(torch.tensor([1.0, 0.0]))  # so that rounding changes no best class
+        model.head[0].bias.copy_(torch.tensor([1.0, 0.0]))  # so rounding changes no best class
     folder, side = tmp_path / "model", preprocessing.crop
     artifact.save(folder, model, spec, torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8), {})
     (folder / artifact.ONNX).write_bytes(b"not ONNX")
@@ -68,7 +68,7 @@ def test_an_onnx_file_that_cannot_be_read_is_left_out(
     small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the module of openvino that converts the model
+        warnings.simplefilter("ignore")  # openvino's converter emits warnings
         assert prepare(small, tmp_path / "out", "openvino").name == "openvino"
     assert "model.onnx is not used: RuntimeError: " in capsys.readouterr().out
 
@@ -82,5 +82,5 @@ def test_where_memory_is_short_no_other_backend_is_tried(
     with pytest.raises(RuntimeError, match=r"^std::bad_alloc$"):
         prepare(small, tmp_path / "out", "auto")
     assert not (tmp_path / "out" / "prepared.json").exists()
-    # The IR is not made from the torch model either, since that needs more memory.
+    # If memory ran out, the IR is not made from the torch model either, because that needs more memory.
     assert ("model.onnx is not used" in capsys.readouterr().out) == (method == "compile_model")

@@ -1,4 +1,4 @@
-"""Answers to bytes that are not HTTP, and the end of a connection whose client is gone."""
+"""Answers to bytes that are not HTTP, and the end of a connection whose client has closed it."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.Req
 
 
 def with_port(asks: Callable[[str], None]) -> None:
-    """Open a port whose only route fails as its path says, and send requests in a thread."""
+    """Open a port where the request's path selects the error, and send requests in a thread."""
 
     async def fail(request: web.Request) -> web.Response:
         if request.path == "/refused":

@@ -1,4 +1,4 @@
-"""The serving program over HTTP: its answers, its errors, its statements about its state, and its end."""
+"""The serving program over HTTP: its answers, its errors, its health and metrics, and its end."""
 
 import contextlib
 import http.client
@@ -56,7 +56,7 @@ def test_a_png_is_answered_too(url: str, samples: Path, tmp_path: Path) -> None:
 )
 def test_every_usual_format_is_answered(url: str, samples: Path, tmp_path: Path, form: str, content_type: str) -> None:
     image = Image.open(samples / "test" / "coffee" / "000.jpg").convert("RGB")
-    # In an animation the first frame counts.
+    # The first frame of an animation is used.
     frames = {"save_all": True, "append_images": [Image.new("RGB", image.size)]} if form == "gif" else {}
     image.save(tmp_path / f"photo.{form}", **frames)
     status, answer = post(url, (tmp_path / f"photo.{form}").read_bytes(), content_type)

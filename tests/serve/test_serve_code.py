@@ -32,7 +32,7 @@ LARGE = "x" * 300_000
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path, list[int]]]:
-    """A server with the notebook's functions, as the SDK's generic Model starts it; its log and its workers."""
+    """A server with the notebook's functions, started as the SDK's generic Model does: its address, log file and workers."""
     folder = tmp_path_factory.mktemp("original")
     code = folder / "model" / "code"
     (code / "lib").mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_their_json_form_that_names_an_address_answers_the_same(
         status, _, text = ask(
             original[0], body, Content_Type="application/json; charset=utf-8", Accept="application/json"
         )
-        assert status == 500  # the code itself checks its type
+        assert status == 500  # the notebook's code fails for a type with parameters
         status, _, text = ask(original[0], body, Content_Type="application/json", Accept="application/json")
         server.shutdown()
     assert status == 200 and text == ask(original[0], photo, Content_Type="image/jpeg")[2]
@@ -103,7 +103,7 @@ def test_what_their_code_does_wrong_costs_the_request_alone(
         status, _, text = ask(url, json.dumps(body).encode(), Content_Type="application/json", Accept="text/csv")
         answer = json.loads(text)
         assert status == 500 and "under this request id" in answer["message"] and "Traceback" not in text
-    # The model server passes on the worker's lines with some delay.
+    # The worker's log lines arrive with a delay, through the model server.
     for _ in range(100):
         if f"request {answer['request_id']}: the model's code failed" in log.read_text():
             break
@@ -127,7 +127,7 @@ def test_a_warning_names_the_requirements_that_are_ignored(original: tuple[str, 
 def test_requirements_that_are_installed_cost_a_milder_warning_and_none_no_word(tmp_path: Path) -> None:
     assert ignored_requirements(tmp_path) is None
     (tmp_path / "requirements.txt").write_text("numpy>=1.0 # the usual\ntorch\nPillow\n")
-    assert "what it names is installed" in str(ignored_requirements(tmp_path))
+    assert "the packages that it names are installed" in str(ignored_requirements(tmp_path))
 
 
 CONTEXT = """
@@ -252,7 +252,7 @@ def test_a_pickle_is_not_read_by_default(echo: ModelCode) -> None:
 @pytest.mark.usefixtures("echo")
 def test_a_pickle_is_not_read_through_the_toolkits_decoder_either() -> None:
     decoder = pytest.importorskip(
-        "sagemaker_inference.decoder", reason="it is in the serving image, where this runs too"
+        "sagemaker_inference.decoder", reason="sagemaker-inference is only in the serving image"
     )
     with pytest.raises(ValueError, match="allow_pickle=False"):
         decoder.decode(pickled(), "application/x-npy")

@@ -40,7 +40,7 @@ def test_a_worker_killed_under_load_costs_at_most_its_request(model: Path, photo
         workers(process.pid)[0].kill()
         until("it is replaced", lambda: metric(url, "byoc_worker_restarts_total") == 1)
         count = len(answers)
-        until("they are answered after that", lambda: len(answers) > count + 10)
+        until("requests are answered after the replacement", lambda: len(answers) > count + 10)
         over.set()
         for thread in clients:
             thread.join()
@@ -65,20 +65,21 @@ def test_requests_whose_clients_have_gone_are_not_computed(model: Path, photo: b
         before = spent()
         assert ask(url, body, Content_Type="application/json")[0] == 200
         one, before = spent() - before, spent()
-        worker.suspend()  # so that all of them wait
+        worker.suspend()  # so that all requests wait
         for client in [send(url, body, "application/json") for _ in range(20)]:
             client.close()
-        until("all are given up", lambda: metric(url, 'byoc_requests_total{code="499"}') == 20)
+        until("all requests are cancelled", lambda: metric(url, 'byoc_requests_total{code="499"}') == 20)
         worker.resume()
         assert post(url, photo)[0] == 200
-        assert spent() - before < 6 * one  # two were in the model server: the worker's request, and the next one
+        # The model server had two of the 20 requests, so only these were computed: the worker's and the next one.
+        assert spent() - before < 6 * one
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 kB, which is almost full."""
     if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
+        pytest.skip("mounting a small file system needs root")
     folder = tmp_path / "disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=False).returncode:
@@ -108,8 +109,8 @@ def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, dis
             assert status == 200 and answer["predictions"][0]["label"] == "coffee"
         ready = metric(url, "byoc_workers_ready")
         workers(process.pid)[0].kill()
-        until("a worker is replaced where the disk is full", lambda: metric(url, "byoc_worker_restarts_total") == 1)
-        until("as many are ready as before", lambda: metric(url, "byoc_workers_ready") == ready)
+        until("a worker is replaced although the disk is full", lambda: metric(url, "byoc_worker_restarts_total") == 1)
+        until("as many workers are ready as before", lambda: metric(url, "byoc_workers_ready") == ready)
         status, answer = post(url, photo)
         assert status == 200 and answer["predictions"][0]["label"] == "coffee"
         process.send_signal(signal.SIGTERM)
@@ -196,7 +197,7 @@ def javas(pid: int) -> list[psutil.Process]:
     """Return the Java processes that a server has started."""
     found = []
     for child in psutil.Process(pid).children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):  # one that has just ended
+        with contextlib.suppress(psutil.NoSuchProcess):  # a process that has just ended
             if "java" in child.name():
                 found.append(child)
     return found

@@ -40,7 +40,7 @@ def test_photos_that_take_too_long_to_decode_are_504_and_end_no_worker(
     variables = {"SAGEMAKER_MODEL_SERVER_WORKERS": "1", "SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS": "12"}
     with started(model, port, tmp_path, **variables) as process:
         wait_for(process, url)
-        slow = bmp_run_length(4_000_000, 1)  # a kilobyte that takes a third of a second
+        slow = bmp_run_length(4_000_000, 1)  # 1 kB that takes a third of a second to decode
         status, answer = post(url, instances(*[slow] * 400), "application/json")
         assert status == 504 and "of 400 photos were decoded in time; send fewer at once" in answer["message"]
         assert post(url, photo)[0] == 200 and metric(url, "byoc_worker_restarts_total") == 0
@@ -52,7 +52,7 @@ def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, ph
     url = f"http://127.0.0.1:{port}"
     with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1", BYOC_MEMORY_MB="32") as process:
         wait_for(process, url)
-        for width, status in ((1024, 200), (1025, 422)):  # half of 32 MB at 16 bytes a pixel are 1,048,576
+        for width, status in ((1024, 200), (1025, 422)):  # half of 32 MB at 16 bytes per pixel: 1,048,576 pixels
             with Image.open(io.BytesIO(photo)) as image:
                 buffer = io.BytesIO()
                 image.resize((width, 1024)).save(buffer, "jpeg")
@@ -62,7 +62,7 @@ def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, ph
 
 
 class SlowPredictor(Predictor):
-    """A model that takes at least three seconds for each pass."""
+    """A predictor whose every pass takes at least three seconds."""
 
     def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         time.sleep(3)
@@ -74,7 +74,7 @@ def test_photos_whose_passes_take_too_long_are_504_and_the_worker_answers_on(
     model: Path, photo: bytes, tmp_path: Path
 ) -> None:
     prepare(model, tmp_path, "auto")
-    # Passes may begin in the first 5.4 seconds (0.9 of 6): two of the four at most. Decoding takes 0.04 s and may take 3 s.
+    # A pass may begin in the first 5.4 seconds (0.9 of 6), so at most two of the four passes run. Decoding takes 0.04 s; its limit is 3 s.
     worker = Worker(SlowPredictor(tmp_path, threads=1), top_k=5, seconds=6)
     with Image.open(io.BytesIO(photo)) as image:
         buffer = io.BytesIO()
@@ -105,7 +105,7 @@ def test_an_answer_with_more_labels_than_anybody_reads_is_refused() -> None:
     everything = Form(json=True, accept="application/json;verbose", top_k=None)
     check_size(best, 500, 21_000, 5)
     check_size(everything, MAX_LABELS // 1000, 1000, 5)
-    with pytest.raises(RequestError, match="10,500,000 labels, at most 500,000 are"):
+    with pytest.raises(RequestError, match="10,500,000 labels, at most 500,000 are allowed"):
         check_size(everything, 500, 21_000, 5)
     with pytest.raises(RequestError, match="ask for fewer with top_k"):
         check_size(Form(json=True, accept="text/csv", top_k=10_000), 500, 21_000, 5)
@@ -181,7 +181,7 @@ def test_requests_that_come_together_share_a_pass_and_each_gets_its_own_answer(
     with started(model, port, tmp_path, SAGEMAKER_MODEL_SERVER_WORKERS="1", BYOC_BATCH_SIZE="4") as process:
         wait_for(process, url)
         [worker] = workers(process.pid)
-        worker.suspend()  # until all requests are in
+        worker.suspend()  # until the server has all requests
         connections = [send(url, body, "image/jpeg") for _ in range(4) for _, body in photos]
         worker.resume()
         answers = []

@@ -1,4 +1,4 @@
-"""The place of an artifact's program, and messages about its requirements; more in test_serve_code.py."""
+"""The place of an artifact's program, and the messages about its requirements.txt; test_serve_code.py has more tests."""
 
 from pathlib import Path
 
@@ -51,7 +51,7 @@ def test_an_artifact_that_is_too_deep_is_named_with_the_command_that_packs_it(tm
     assert str(refused.value).endswith(
         "holds the artifact one folder too deep, in first/; pack what is in that folder, as `tar -czf model.tar.gz -C first .` does"
     )
-    (tmp_path / "model.json").touch()  # then the files below are the user's own
+    (tmp_path / "model.json").touch()  # with a model.json here, the folders below may hold anything
     assert find_program(tmp_path, settings()) is None
 
 
@@ -85,4 +85,4 @@ def test_of_the_requirements_only_what_is_not_installed_is_named(tmp_path: Path)
     (tmp_path / "requirements.txt").write_text(text)
     assert "missing here: absent-one[extra]>=2, @ odd; build an image" in str(ignored_requirements(tmp_path))
     (tmp_path / "requirements.txt").write_bytes(b"numpy\n# caf\xe9\n")
-    assert str(ignored_requirements(tmp_path)).startswith(f"{tmp_path}/requirements.txt is not read at the start; what")
+    assert str(ignored_requirements(tmp_path)).startswith(f"{tmp_path}/requirements.txt is not read at the start; the")

@@ -69,9 +69,9 @@ def test_as_many_connections_are_allowed_as_may_be(
 
 @pytest.fixture
 def begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The folder that holds the temporary files of the server, whose Java ends at once."""
+    """The server's temporary folder; a script replaces Java and ends at once with an error."""
     java(tmp_path, "echo no memory; exit 1", monkeypatch)
-    monkeypatch.setattr(serve, "_allow_connections", lambda: None)  # in this process it would stay
+    monkeypatch.setattr(serve, "_allow_connections", lambda: None)  # its change would outlast this test
     with TemporaryDirectory() as folder:  # tmp_path may be too long for a socket's path
         monkeypatch.setattr("tempfile.tempdir", folder)
         yield Path(folder)
@@ -151,7 +151,7 @@ def test_work_that_fails_ends_the_server_and_what_ends_well_does_not() -> None:
 
 
 def watched(front: Served, enough: Callable[[], bool] = lambda: False) -> None:
-    """Watch the models until that raises an error, or until `enough` is true."""
+    """Watch the models until this raises an error or `enough` returns true."""
 
     async def seen() -> None:
         while not enough():
@@ -172,7 +172,7 @@ def watched(front: Served, enough: Callable[[], bool] = lambda: False) -> None:
 def test_a_model_that_no_worker_will_ever_serve_ends_the_program(front: Served) -> None:
     status = front.folder / "store" / "m" / "status"
     status.mkdir(parents=True)
-    watched(front, lambda: not front.model.ready)  # it has been asked
+    watched(front, lambda: not front.model.ready)  # the model server has been asked
     StatusWriter(status.parent).failed(Failure(reason="the self-test failed"))
     with pytest.raises(UserError, match=r"^the self-test failed$"):
         watched(front)

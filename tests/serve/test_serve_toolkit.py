@@ -65,7 +65,7 @@ def test_arrays_are_read_from_json_csv_and_npy() -> None:
 
 
 def test_a_sparse_matrix_is_read_where_scipy_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    sparse = pytest.importorskip("scipy.sparse", reason="the image may hold no scipy")
+    sparse = pytest.importorskip("scipy.sparse", reason="scipy is not installed in every image")
     stream = io.BytesIO()
     sparse.save_npz(stream, sparse.csr_matrix(ARRAY))
     assert np.array_equal(default_input(stream.getvalue(), NPZ).toarray(), ARRAY)
@@ -82,7 +82,7 @@ def test_a_damaged_body_is_the_clients_mistake() -> None:
     assert str(refused.value).startswith("the body is not valid application/json (JSONDecodeError: Expecting property")
     with pytest.raises(RequestError, match=r"not valid application/x-npy \(ValueError: .*allow_pickle=False"):
         default_input(npy(np.array([{"a": 1}])), "application/x-npy")
-    # In one line, and not longer than a client would read.
+    # The message is one line of limited length.
     with pytest.raises(RequestError, match=r"^the body is not valid text/csv \(ValueError: Some errors .{188}\)$"):
         default_input("1,2\n" + "3\n" * 30, "text/csv")
 
@@ -169,7 +169,7 @@ def test_an_error_of_the_toolkits_own_keeps_its_status(
     monkeypatch: pytest.MonkeyPatch, error: Exception, told: tuple[int, str] | None
 ) -> None:
     monkeypatch.delitem(sys.modules, "sagemaker_inference.errors", raising=False)
-    assert refusal(error) is None  # the code cannot have raised it
+    assert refusal(error) is None  # the toolkit is not imported, so the error is not the toolkit's
     errors = ModuleType("sagemaker_inference.errors")
     errors.__dict__.update(UnsupportedFormatError=UnsupportedFormat, BaseInferenceToolkitError=Toolkit)
     monkeypatch.setitem(sys.modules, "sagemaker_inference.errors", errors)
@@ -179,7 +179,7 @@ def test_an_error_of_the_toolkits_own_keeps_its_status(
 def test_the_toolkits_own_decoder_reads_no_pickles(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sagemaker_inference", "sagemaker_inference.decoder"):
         monkeypatch.setitem(sys.modules, name, None)
-    forbid_pickles()  # if it is not installed, there is nothing to do
+    forbid_pickles()  # without the toolkit, this does nothing
     package, decoder = ModuleType("sagemaker_inference"), ModuleType("sagemaker_inference.decoder")
     read = {"application/x-npy": lambda body: np.load(io.BytesIO(body), allow_pickle=True), "text/csv": json.loads}
     package.__dict__["decoder"] = decoder

@@ -1,4 +1,4 @@
-"""The server's probabilities equal those of training's own code for the same file; drafting changes no important answer."""
+"""The server's probabilities equal those of training's own code for the same file; `draft` decoding changes no important answer."""
 
 import json
 import urllib.request

@@ -1,4 +1,4 @@
-"""The serving program's environment variables: all of them are declared in one module, and documented as they are declared."""
+"""The serving program's environment variables: one module declares them all, and the documentation equals the declarations."""
 
 import ast
 import re
@@ -51,13 +51,13 @@ def test_each_variable_is_declared_once_with_a_default_and_a_sentence() -> None:
 
 
 def named(path: Path) -> set[str]:
-    """Return our variables and the platform's that a module names as whole strings."""
+    """Return the names of environment variables (ours and the platform's) among a module's string constants."""
     texts = [node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)]
     return {text for text in texts if isinstance(text, str) and re.fullmatch(r"(BYOC|SAGEMAKER|MMS)_[A-Z_]+", text)}
 
 
 def reads(path: Path) -> Iterator[str]:
-    """Yield each place where a module reads a variable from the environment, and does not just pass the environment on."""
+    """Yield each place where a module reads a single environment variable; passing os.environ on is not reading."""
     for node in ast.walk(ast.parse(path.read_text())):
         owner: ast.expr | None = None
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):

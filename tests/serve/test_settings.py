@@ -24,7 +24,7 @@ def settings(*arguments: str, **variables: str) -> Settings:
         ({}, 60),
         ({BATCH: "false"}, 60),
         ({BATCH: "true"}, 3600),
-        ({BATCH: "True"}, 3600),  # in the spelling of the SDK's local mode
+        ({BATCH: "True"}, 3600),  # as the SDK's local mode writes it
         ({BATCH: "true", TIMEOUT: "90"}, 90),
         ({TIMEOUT: "90"}, 90),
         ({TIMEOUT: "90", TIMEOUT_SECONDS: "30"}, 30),
@@ -144,7 +144,7 @@ def test_workers_share_the_cores() -> None:
     [(320, 1, 10 * MB), (320, 2, 5 * MB), (64, 1, 2 * MB), (1_000_000, 1, 120_000_000)],
 )
 def test_memory_and_workers_limit_the_pixels_of_a_photo(memory: int, workers: int, pixels: int) -> None:
-    # Half of a worker's memory, and 16 bytes for a pixel.
+    # A photo may take half of a worker's memory, at 16 bytes per pixel.
     assert settings(BYOC_MEMORY_MB=str(memory), **{WORKERS: str(workers)}).max_pixels == pixels
 
 

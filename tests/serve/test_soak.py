@@ -1,7 +1,7 @@
 """Mixed load for minutes: good, bad, huge, slow and aborted requests while workers are killed.
 
-No answer may be wrong, no request lost but those in a worker that was killed, and memory must stay flat after five minutes.
-BYOC_SOAK_SECONDS sets how long (120; the long test 1,800).
+No answer may be wrong. Only requests in a killed worker may be lost. Memory must stay flat after five minutes.
+BYOC_SOAK_SECONDS sets the duration (default 120 s; the long test 1,800 s).
 """
 
 import asyncio
@@ -29,9 +29,9 @@ from tests.image_files import encoded, png
 from tests.wire import ask, metric
 
 WORKERS = 2
-KILL_SECONDS = 20.0  # the least seconds between the killing of two workers
+KILL_SECONDS = 20.0  # minimal time between the killing of two workers
 SAMPLE_SECONDS = 1.0
-CLOSE = 0.01  # how much a probability may differ from the idle server's
+CLOSE = 0.01  # maximal difference of a probability from the idle server's
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: floa
     # A worker has one request at a time, so each killed worker loses at most one.
     assert load.kills > 0 and restarts > 0
     assert len(load.lost) <= load.kills, load.lost
-    # Heaps and the allocator's arenas still grow in the first minutes: in a run of two minutes, the figures are printed but not judged.
+    # Heaps and the allocator's arenas grow in the first minutes. So a short run prints the figures but does not check them.
     if seconds >= 600:
         assert oldest[-1] <= 1.05 * oldest[0], oldest
         assert all_of_them[-1] <= 1.05 * all_of_them[0], all_of_them
@@ -98,7 +98,7 @@ def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: floa
 
 
 def mixed(samples: Path) -> dict[str, list[Sent]]:
-    """Return the requests of each kind; those of a photo that a camera or a scanner would send are huge."""
+    """Return the requests by kind; `huge` ones hold photos of a camera's or a scanner's size."""
     photos = [next((samples / "test" / name).iterdir()).read_bytes() for name in ("coffee", "brick", "rocket")]
     image = Image.open(io.BytesIO(photos[0])).convert("RGB")
     camera, scan = image.resize((4000, 3000)), image.resize((2600, 2600))
@@ -184,14 +184,14 @@ class Load:
             aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as self._client,
             asyncio.TaskGroup() as group,
         ):
-            for sent in self.requests["huge"]:  # each worker has answered each of them before memory counts
+            for sent in self.requests["huge"]:  # each worker has answered each huge request before memory is measured
                 await asyncio.gather(*(self._send("huge", sent) for _ in range(WORKERS)))
             for client in clients:
                 group.create_task(self._until(start + seconds, client))
             group.create_task(self._watch(start + warm_up, start + seconds))
 
     def survivors(self) -> list[int]:
-        """Return the highest memory of each third, in MB, of the processes that lived all the time: a leak would show there."""
+        """Return the highest memory (MB) in each third of the run, of the processes that were never killed; leaks show in these."""
         lived = set(self._each[0]) & set(self._each[-1])
         return thirds([sum(sizes.get(pid, 0) for pid in lived) for sizes in self._each])
 
@@ -204,7 +204,7 @@ class Load:
         data = io.BytesIO(sent.body) if body is None else body
         async with self._client.post(f"{self._url}/invocations", data=data, headers=headers) as got:
             answer = await got.json()
-            if got.status == 503:  # only the end of a request's own worker may cause this
+            if got.status == 503:  # allowed only if the request's own worker ended
                 assert "the worker that had this request ended" in answer["message"], (sent.name, answer)
                 self.lost.append((time.monotonic(), kind, sent.name))
             else:
@@ -250,9 +250,9 @@ class Load:
         """Kill the youngest worker. The others live on, so that their leaks would be seen."""
         await asyncio.sleep(self._pause)
         workers = await asyncio.to_thread(self._workers)
-        if len(workers) >= WORKERS:  # one stays to serve
+        if len(workers) >= WORKERS:  # the other worker keeps serving
             workers[-1].kill()
-            # Otherwise the last one, killed at the end of the load, might still count as ready when the good photos are sent again.
+            # Wait for its end: a worker killed at the end of the load might still count as ready when the good photos are sent again.
             await asyncio.to_thread(psutil.wait_procs, workers[-1:], 10)
             self.kills += 1
             self.counts["kills"] += 1

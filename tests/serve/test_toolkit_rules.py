@@ -114,7 +114,7 @@ def npy(value: Any) -> bytes:
     return stream.getvalue()
 
 
-# Formats that need packages which not every interpreter with the toolkit has.
+# These formats need packages that some interpreters with the toolkit do not have.
 PROGRAMS_IN_THE_IMAGE = {
     "tensor": """
 import torch
@@ -215,14 +215,14 @@ def _json(text: bytes) -> Any:
 
 
 def improved(case: dict[str, Any], theirs: dict[str, Any], found: Answer) -> bool:
-    """Whether an answer differs from the toolkit's on purpose."""
+    """Return whether an answer differs from the toolkit's on purpose."""
     pickled = case["body"][:6] != b"\x93NUMPY" or b"'|O'" in case["body"]
     if case["content_type"] == "application/x-npy" and pickled and found.status == 400:
         return True
-    # The toolkit supports no type with parameters; ours is supported as it is without them.
+    # The toolkit refuses types with parameters; we ignore the parameters.
     if ";" in (case["content_type"] or "") and b"is not supported" in base64.b64decode(theirs["body"]):
         return theirs["status"] == 500 and found.status == 200
-    # The code gets JSON as text even if its type has parameters.
+    # We pass JSON to the code as text even if the type has parameters.
     if case["program"] in ("kinds", "transform") and case["content_type"] == "application/json; charset=utf-8":
         return theirs["status"] == found.status == 200
     return _pickled_answer(theirs, found)

@@ -38,7 +38,7 @@ def no_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def ir_model(plain_model: Path) -> Path:
     if not (plain_model / ir.IR).exists():
-        pytest.skip("the training image, which made the model, holds no openvino")
+        pytest.skip("the model holds no OpenVINO file, because the training image that made it has no openvino")
     return plain_model
 
 
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_refused_by_its_checksum(ir_model: Path, tmp_path: Pat
 
 
 def signed(folder: Path, name: str, content: bytes) -> None:
-    """Replace a file of an artifact, and its checksum."""
+    """Replace a file of an artifact and update its checksum."""
     (folder / name).write_bytes(content)
     document = json.loads((folder / artifact.SPEC).read_text())
     document["files"][name] = artifact._fingerprint(folder / name)

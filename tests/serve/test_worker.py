@@ -1,4 +1,4 @@
-"""A worker answers a batch of requests with a small model of random weights: each on its own, in time, within memory."""
+"""A worker answers a batch of requests with a small model of random weights: each separately, within its time limit and memory."""
 
 import json
 import logging
@@ -73,7 +73,7 @@ def test_what_is_not_a_photo_is_named_by_its_place(worker: Worker) -> None:
     ):
         [answer] = worker.answers([body], [request])
         assert answer.status == 422 and answer.text.decode().startswith(start)
-    # The remedy is given only once.
+    # The message names the remedy only once.
     [answer] = worker.answers([b"{}"], [PHOTO])
     assert answer.text.endswith(b": JSON text, not an image; send it as application/json, or download the photo again")
 
@@ -168,7 +168,7 @@ def test_half_of_the_time_is_for_decoding_and_the_first_photo_has_it_whatever_it
 
     spent, taken = 0.0, [0.0]
     monkeypatch.setattr(predictor, "_forward", slow_pass)
-    for taken[0], status in ((90.0, 200), (91.0, 504)):  # nine tenths of the time may have passed before the last pass
+    for taken[0], status in ((90.0, 200), (91.0, 504)):  # a pass may begin in nine tenths of the time
         [answer] = worker.answers([instances(*[noise(0)] * 33)], [MANY])
         assert answer.status == status
     assert answer.text.decode() == "32 of 33 photos were computed in time; send fewer at once"
@@ -194,7 +194,7 @@ def test_on_a_gpu_every_size_of_batch_is_computed_before_the_self_test(
         return np.zeros((len(pixels), 1000), np.float32)
 
     monkeypatch.setattr("classifier.backends.eager.open_torch", lambda model, backend, crop: forward)
-    with pytest.raises(ArtifactError, match="fails the self-test"):  # a model without answers cannot pass it
+    with pytest.raises(ArtifactError, match="fails the self-test"):  # the stand-in model's answers are wrong
         Predictor(prepared, threads=1)
     assert sizes == [*warmed, 3]
 
@@ -219,7 +219,7 @@ def test_what_was_prepared_says_how_and_how_true_it_is(small: Path) -> None:
     assert document["model"]["classes"][:2] == ["class 0", "class 1"]
     assert (
         document["ir"] is None and document["verdict"] is None
-    )  # of a backend on torch, and an artifact without the guard's photos
+    )  # None for a torch backend and an artifact without the guard's photos
     kept, own = load_file(small / "prepared" / SELFTEST), load_file(small / "model" / SELFTEST)
     np.testing.assert_array_equal(kept["pixels"], own["pixels"])
     np.testing.assert_allclose(kept["probabilities"], own["probabilities"], atol=1e-4)

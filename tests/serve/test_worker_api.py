@@ -26,7 +26,7 @@ def test_a_worker_that_comes_late_reads_and_spoils_nothing_of_another_request() 
     leave(given_up.place, b"late")
     assert fetch(given_up.place) == b""
     with lend(b"second") as other:
-        assert other.place[0] == given_up.place[0]  # the number is used again
+        assert other.place[0] == given_up.place[0]  # the file's number is used again
         assert fetch(given_up.place) == b""
         leave(given_up.place, b"late")
         assert other.answer() == b"second"

@@ -1,4 +1,4 @@
-"""Workers that end or fail while they load: alone, and beside others that serve."""
+"""Workers that end or fail while they load: as the only workers, and while others serve."""
 
 import shutil
 import threading
@@ -43,10 +43,10 @@ def test_a_replacement_that_cannot_load_does_not_end_those_that_serve(artifact: 
             for _ in range(20):
                 time.sleep(0.2)
                 assert process.poll() is None and get(f"{url}/ping") == ""
-                assert answer_to(url, "hello")[0] in (200, 503)  # 503 when the dead worker had it
+                assert answer_to(url, "hello")[0] in (200, 503)  # 503 if the dead worker had the request
             assert answer_to(url, "hello")[0] == 200
             (artifact / fault).unlink()
-            until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 2)
+            until("the worker is replaced", lambda: metric(url, "byoc_workers_ready") == 2)
 
 
 @pytest.mark.slow
@@ -62,8 +62,8 @@ def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Pa
             client.start()
         until("the first request is being computed", begun.exists)
         workers(process.pid)[0].kill()
-        until("it is gone", lambda: metric(url, "byoc_workers_ready") == 0)
-        until("it is replaced", lambda: metric(url, "byoc_workers_ready") == 1)
+        until("the worker is gone", lambda: metric(url, "byoc_workers_ready") == 0)
+        until("the worker is replaced", lambda: metric(url, "byoc_workers_ready") == 1)
         wait_for(process, url)
         assert codes == [503]
         free.touch()

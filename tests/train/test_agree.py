@@ -1,4 +1,4 @@
-"""One sentence about the differences between the photos of hosts."""
+"""The sentence that describes how the photos of several hosts differ."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The watch over the other processes: who is silent, and a chief that is gone."""
+"""The watch over a job's other processes: it reports a silent process and a chief that does not answer."""
 
 import queue
 import threading
@@ -54,7 +54,7 @@ def test_a_process_counts_as_silent_when_it_has_reported_nothing_for_more_than_t
 
 
 class Gone:
-    """Replaces torch's store, as if the chief were gone."""
+    """Replaces torch's store and behaves as if the chief were gone."""
 
     def __init__(self, watch: Watch, *, closing: bool) -> None:
         self._watch, self._closing = watch, closing

@@ -1,4 +1,4 @@
-"""Fine-tuning's changes to a photo before each epoch, compared with Pillow's and torchvision's own, and counted."""
+"""Fine-tuning's random changes to photos: their pixels compared with Pillow and torchvision, and their frequency."""
 
 from pathlib import Path
 
@@ -56,7 +56,7 @@ def test_a_crop_covers_no_less_of_the_photo_than_asked_for_and_up_to_all_of_it(s
     shares = []
     for seed in range(200):
         pixels = augmented(image, Config(crop_scale=smallest), seed).astype(float)
-        # The centres of the outermost of 48 pixels are half a pixel inside the edge.
+        # 48 pixels span 47 distances between their centres, hence 48 / 47.
         shares.append(np.prod([np.ptp(pixels[:, :, channel]) / 255 * 48 / 47 for channel in (0, 1)]))
     assert smallest - 0.03 < min(shares) < smallest + 0.05
     assert 0.9 < max(shares) < 1.03
@@ -71,10 +71,10 @@ def test_a_policy_is_torchvisions_own_after_crop_and_flip(photo: Image.Image, au
     changed = 0
     for seed in range(10):
         plain = augmented(photo, Config(), seed)
-        expected = np.array(reference(Image.fromarray(plain)))  # draws the next random numbers
+        expected = np.array(reference(Image.fromarray(plain)))  # this uses the random numbers that follow
         assert np.array_equal(augmented(photo, Config(augment=augment), seed), expected)
         changed += not np.array_equal(plain, expected)
-    assert changed >= 7  # a policy may choose to change nothing
+    assert changed >= 7  # in some draws a policy changes nothing
 
 
 @pytest.mark.parametrize("probability", [0.2, 0.8])

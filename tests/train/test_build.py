@@ -220,7 +220,7 @@ def test_training_goes_on_at_temperature_1_with_the_settings_of_the_job(
     start = build_start(job, Config(dropout=0.25, hidden=(7,)), classes)
     assert start.model.temperature == start.spec.temperature == 1
     assert start.spec.head_dropout == 0.25 and start.spec.classes == classes
-    # If the artifact's head is kept, so is its width.
+    # A kept head has the artifact's width; a new head has the configured one.
     kept = classes == ("cat", "dog")
     assert start.spec.head_hidden == start.config.hidden == ((5,) if kept else (7,))
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The files of features: when they are written, how many are open, and which features are found again."""
+"""The feature cache's files: when they are written, how many are open, and which features are found again."""
 
 import hashlib
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_few_of_many_shards_are_open_at_a_time(tmp_path: Path) -> None:
         cache.add(dict([feature(number)]))
         cache.flush()
     again = FeatureCache(tmp_path, "key")
-    for number in [*range(OPEN + 8), 0]:  # the first is opened a second time
+    for number in [*range(OPEN + 8), 0]:  # the first file is opened a second time
         digest, row = feature(number)
         found = again.find(digest)
         assert found is not None and torch.equal(found, row)

@@ -1,4 +1,4 @@
-"""Probabilities mean what they say: the expected calibration error, the temperature, and the artifact that holds it."""
+"""Calibrated probabilities: the expected calibration error, the temperature, and the artifact that holds it."""
 
 import json
 import math
@@ -17,14 +17,14 @@ from train.evaluation import calibration_error, judge
 
 
 def sampled(count: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Logits of five classes, and labels drawn from their own softmax: a perfectly calibrated model."""
+    """Return logits of five classes and labels drawn from their softmax: a perfectly calibrated model."""
     random = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(count, 5, generator=random)
     return logits, torch.multinomial(logits.softmax(1), 1, generator=random)[:, 0]
 
 
 def two_classes(confidences: list[float]) -> Tensor:
-    """Logits of two classes that predict class 0 with these probabilities."""
+    """Return logits of two classes that predict class 0 with these probabilities."""
     return torch.tensor([[math.log(p), math.log(1 - p)] for p in confidences])
 
 
@@ -110,7 +110,7 @@ def test_a_tiny_validation_set_trains_and_says_why_nothing_is_calibrated(tiny: P
 
 @pytest.fixture(scope="module")
 def mistaken(samples: Path, feature_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A model too weakly trained to be right or sure: its temperature differs from 1."""
+    """A model after so little training that it is often wrong and never sure; its temperature differs from 1."""
     base = tmp_path_factory.mktemp("mistaken")
     hyperparameters = {"precision": "fp32", "lr": "0.001", "epochs": "1"}
     run = run_training(base, {"training": samples}, hyperparameters, feature_cache)

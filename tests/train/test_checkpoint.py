@@ -1,4 +1,4 @@
-"""Checkpoints are in a folder that others may write: their content is data, never code."""
+"""Checkpoints: others may write to their folder, so their content is read as data and never run as code."""
 
 import io
 import json
@@ -165,7 +165,7 @@ def test_a_checkpoint_is_due_when_the_last_is_long_enough_ago(tmp_path: Path, mo
         assert kept.due() == due
     kept.save(stage(), State())
     assert not kept.due()
-    # Only the chief writes and checks the clock.
+    # Only the chief writes checkpoints and decides when one is due.
     other = Checkpoints(tmp_path / "none", JOB, 0.0, World(1, 2))
     other.save(stage(), State())
     other.save_best("head", Best(epoch=1, score=(0.5, -1.0), model={}, logits=None))

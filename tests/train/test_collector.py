@@ -1,4 +1,4 @@
-"""The feature pass as a GPU does it: lanes decode, one thread computes full batches. Here the processor stands in for it."""
+"""The feature pass for a GPU: lanes decode photos, one thread computes full batches. Here the processor replaces the GPU."""
 
 import threading
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def made() -> Classifier:
 
 
 class Seen:
-    """Which threads called the backbone, and with how many photos."""
+    """Records which threads called the backbone, and with how many photos."""
 
     def __init__(self) -> None:
         self.threads: set[int] = set()
@@ -69,7 +69,7 @@ def test_on_a_gpu_this_thread_alone_computes_in_full_batches(
     as_on_a_gpu(monkeypatch, 10)
     extract(made, train_photos(tiny), views=2)
     assert seen.threads == {threading.get_ident()}
-    # 8 photos with two views each; the last batch is filled up.
+    # 8 photos give 24 rows (each photo and its two views); the last batch is filled up.
     assert seen.sizes == [10, 10, 10]
 
 

@@ -1,4 +1,4 @@
-"""Hyperparameters: SageMaker's strings become one typed configuration; and the metric lines."""
+"""Hyperparameters: SageMaker's strings become one typed configuration. Also the metric lines."""
 
 import re
 import subprocess

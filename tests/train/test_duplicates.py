@@ -1,4 +1,4 @@
-"""Near-duplicates across splits: found among all pairs, in blocks, and named only where features tell photos apart."""
+"""Near-duplicates across splits: all pairs are compared, in blocks, and found only if features distinguish photos."""
 
 from itertools import combinations
 
@@ -12,7 +12,7 @@ from train.report.photos.duplicates import LEAST, near_duplicates
 
 
 def photos(count: int = 60) -> tuple[Tensor, Tensor]:
-    """Features that differ, and their splits: the first half is train."""
+    """Return distinct features, and the split of each: the first half is train."""
     random = torch.Generator().manual_seed(2)
     splits = torch.tensor([0] * (count // 2) + [1] * (count // 4) + [2] * (count - count // 2 - count // 4))
     return torch.randn(count, 32, generator=random), splits
@@ -20,9 +20,9 @@ def photos(count: int = 60) -> tuple[Tensor, Tensor]:
 
 def test_a_photo_that_came_into_two_splits_is_found_the_most_alike_first() -> None:
     features, splits = photos()
-    features[35] = features[4] * 3  # brighter
+    features[35] = features[4] * 3  # the same photo, brighter
     features[58] = features[40] + 0.1 * torch.randn(32, generator=torch.Generator().manual_seed(3))
-    features[6] = features[5]  # in the same split
+    features[6] = features[5]  # a copy in the same split
     found = near_duplicates(features, splits)
     assert [(pair.first, pair.second) for pair in found.pairs] == [(4, 35), (40, 58)]
     assert found.pairs[0].cosine == pytest.approx(1) and found.pairs[1].cosine > LEAST
@@ -33,7 +33,7 @@ def test_blocks_find_what_comparing_all_at_once_finds(monkeypatch: pytest.Monkey
     monkeypatch.setattr(duplicates, "BLOCK", 7)
     monkeypatch.setattr(duplicates, "KEPT", 9)
     features, splits = photos()
-    features += 6  # near each other
+    features += 6  # now all features are similar
     cosines = functional.normalize(features) @ functional.normalize(features).T
     every = [
         (float(cosines[one, other]), one, other)
@@ -55,7 +55,7 @@ def test_features_that_are_all_alike_name_no_pair() -> None:
 def test_of_very_large_splits_a_part_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(duplicates, "MOST_COMPARED", 100)
     features, splits = photos()
-    assert 0 < near_duplicates(features, splits).compared <= 130  # a split is rounded up
+    assert 0 < near_duplicates(features, splits).compared <= 130  # the number from each split is rounded up
 
 
 def test_one_split_alone_has_no_pairs() -> None:

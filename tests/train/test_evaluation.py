@@ -1,4 +1,4 @@
-"""The figures of an evaluation: scikit-learn's own on random cases, and some worked out by hand."""
+"""The figures of an evaluation, compared with scikit-learn on random cases and with some computed by hand."""
 
 import warnings
 
@@ -13,7 +13,7 @@ SKLEARN = "needs scikit-learn"
 
 
 def random_case(seed: int) -> tuple[Tensor, Tensor]:
-    """Logits and labels of a classifier that is sometimes right; a class may have no photos or no predictions."""
+    """Return logits and labels of a classifier that is sometimes right; a class may have no photos or no predictions."""
     random = torch.Generator().manual_seed(seed)
     classes = 2 + seed % 9
     count = int(torch.randint(1, 60, (1,), generator=random))
@@ -27,7 +27,7 @@ def random_case(seed: int) -> tuple[Tensor, Tensor]:
 @pytest.mark.host(SKLEARN)
 @pytest.mark.parametrize("seed", range(20))
 def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
-    from sklearn import metrics  # imported here, since no image holds it
+    from sklearn import metrics  # imported here, because it is in neither image
 
     logits, labels = random_case(seed)
     classes = logits.shape[1]
@@ -43,7 +43,7 @@ def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
     expected = metrics.f1_score(truth, predicted, labels=present, average="macro", zero_division=0.0)
     assert values["macro_f1"] == pytest.approx(expected)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # with two classes, all are among the first five
+        warnings.simplefilter("ignore")  # scikit-learn warns that five of two classes always include the label
         top5 = metrics.top_k_accuracy_score(truth, shares if classes > 2 else shares[:, 1], k=5, labels=numbers)
     assert values["top5"] == pytest.approx(top5)
     columns = metrics.precision_recall_fscore_support(truth, predicted, labels=numbers, zero_division=np.nan)
@@ -55,7 +55,7 @@ def test_the_figures_are_those_of_scikit_learn(seed: int) -> None:
         assert row["count"] == count
 
 
-# Two of three cats are seen as cats and one as a dog; the dog and the cow are seen as cats; there is no owl.
+# Two of three cats are predicted as cats and one as a dog. The dog and the cow are predicted as cats. There is no owl.
 LABELS = torch.tensor([0, 0, 0, 1, 2])
 PREDICTED = torch.tensor([0, 0, 1, 0, 0])
 
@@ -74,7 +74,7 @@ def test_precision_and_recall_are_those_worked_out_by_hand() -> None:
     assert dog == {"class": "dog", "count": 1, "precision": 0, "recall": 0, "f1": 0}
     assert cow == {"class": "cow", "count": 1, "precision": None, "recall": 0, "f1": 0}
     assert owl == {"class": "owl", "count": 0, "precision": None, "recall": None, "f1": None}
-    # The owl does not count: three classes have photos.
+    # The mean is over the three classes that have photos, so without the owl.
     assert judged.macro_f1 == pytest.approx(4 / 7 / 3)
     assert judged.accuracy == pytest.approx(2 / 5) and judged.count == 5
 

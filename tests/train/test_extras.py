@@ -1,4 +1,4 @@
-"""What training adds to the artifact for serving: the guard's photos, and the model for OpenVINO where it can and should be there."""
+"""The files that training adds to the artifact for serving: the guard's photos, and the OpenVINO model where possible and wanted."""
 
 import copy
 import json
@@ -50,7 +50,7 @@ def test_all_photos_of_a_small_validation_split_are_kept_with_the_models_logits(
     pixels = torch.from_numpy(guard.pixels(small.preprocessing.crop, 0, 4))
     with torch.inference_mode():
         np.testing.assert_allclose(small(pixels).numpy(), guard.logits, atol=1e-5)
-    assert 0 < guard.rounding < 0.05  # what rounding to bfloat16 does to this network
+    assert 0 < guard.rounding < 0.05  # the error by rounding this network to bfloat16
 
 
 def test_photos_end_where_the_bytes_do_and_one_that_is_gone_is_left_out(

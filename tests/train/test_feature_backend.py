@@ -1,4 +1,4 @@
-"""The feature pass on OpenVINO: the same features as on torch, and torch wherever OpenVINO cannot give them."""
+"""The feature pass on OpenVINO: the features equal torch's, and torch computes them where OpenVINO cannot."""
 
 import copy
 import json
@@ -44,7 +44,7 @@ PRECISIONS = [
 
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Convert the model for however few photos, and take OpenVINO however slow it is on a busy machine."""
+    """Choose OpenVINO always: even for few photos, and even if it is slow on a busy machine."""
     monkeypatch.setattr("train.features.backend.CONVERTED_FROM", 0)
     monkeypatch.setattr("train.features.backend.GAIN", 0)
 
@@ -74,7 +74,7 @@ def distance(found: Tensor, expected: Tensor) -> float:
 def test_photos_and_views_have_the_same_features_on_openvino_and_on_torch(
     tiny: Path, monkeypatch: pytest.MonkeyPatch, precision: str
 ) -> None:
-    monkeypatch.setattr("train.features.extract.FOLDED_FROM", 0)  # as in a pass that is large enough for OpenVINO
+    monkeypatch.setattr("train.features.extract.FOLDED_FROM", 0)  # a pass large enough for OpenVINO folds too
     (tiny / "train" / "brick" / "000.jpg").write_bytes(b"no photo")
     photos, model = photos_of(tiny), classifier(LITE)
     on_torch = FeaturePass(model=model, precision=precision)
@@ -104,7 +104,7 @@ def test_both_libraries_share_what_is_kept_of_one_precision_and_no_precision_fin
     features(replace(on_torch, precision="bf16"), photos, cache=cache)
     kept = [len(FeatureCache(cache, folder.name)) for folder in cache.iterdir()]
     assert kept == [16, 16]
-    # Where nearly all is kept, nothing is converted.
+    # If the cache has nearly all features, the model is not converted.
     monkeypatch.setattr("train.features.backend.CONVERTED_FROM", 1)
     assert on_torch.choose(photos, cache=cache).reason.startswith("0 photos to compute are too few")
 
@@ -131,14 +131,14 @@ def test_where_openvino_is_missing_torch_computes(tiny: Path, monkeypatch: pytes
 
 
 class Bessel(nn.Module):
-    """An activation that torch has and OpenVINO has not."""
+    """An activation that torch supports and OpenVINO does not."""
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.special.bessel_j1(images)
 
 
 class Gate(nn.Module):
-    """Control flow that depends on the photos, of which a trace sees one branch."""
+    """Control flow that depends on the photos; a trace records one branch only."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()

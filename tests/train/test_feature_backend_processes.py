@@ -46,7 +46,7 @@ distributed.destroy_process_group()  # an open group sometimes ends its process 
 
 
 def chosen(photos: Path, out: Path, without: list[int]) -> list[Any]:
-    """Return what two processes chose, of which those in `without` have no OpenVINO, and how far their features are from torch's."""
+    """Return the choices of two processes and their features' distance from torch's; the ranks in `without` have no OpenVINO."""
     port = free_port()
     processes = [
         subprocess.Popen(

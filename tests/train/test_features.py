@@ -100,7 +100,7 @@ def test_the_next_job_of_a_warm_pool_finds_the_features(
     monkeypatch.setenv("SAGEMAKER_MANAGED_WARMPOOL_CACHE_DIRECTORY", str(tmp_path / "pool"))
     written = []
     for name in ("first", "second"):
-        (tmp_path / name / "checkpoints").mkdir(parents=True)  # each job has its own
+        (tmp_path / name / "checkpoints").mkdir(parents=True)  # each job has its own folder
         assert run_training(tmp_path / name, {"training": tiny}, {}).status == 0
         written.append({path: path.stat().st_mtime_ns for path in (tmp_path / "pool").glob("features/*/*")})
         assert not (tmp_path / name / "checkpoints" / "features").exists()
@@ -114,7 +114,7 @@ def test_a_damaged_shard_is_named_once_and_computed_again(
     first = run(lite, tiny, cache)
     (shard,) = cache.glob("*/*.safetensors")
     shard.write_bytes(shard.read_bytes()[:1000])
-    monkeypatch.setattr("train.features.backend.CONVERTED_FROM", 16)  # the choice looks into the cache too
+    monkeypatch.setattr("train.features.backend.CONVERTED_FROM", 16)  # choosing the backend reads the cache too
     photos = load_photo_set({"training": tiny}, validation_share=0.1, seed=0)
     assert fp32(lite).choose(photos, cache=cache).probe
     second = run(lite, tiny, cache)
@@ -136,7 +136,7 @@ def test_other_weights_preprocessing_or_precision_have_other_keys(lite: Classifi
     assert len(keys) == 4
 
 
-@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4 lanes, the photo that stops the pass is done first
+@pytest.mark.parametrize("lanes", [1, 2, 4])  # with 4 lanes, the photo that stops the pass is finished first
 def test_a_pass_that_is_stopped_keeps_what_was_done(
     lite: Classifier, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lanes: int
 ) -> None:
@@ -152,7 +152,7 @@ def test_a_pass_that_is_stopped_keeps_what_was_done(
     assert len(FeatureCache(cache, folder.name)) == 4
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="says what a machine without a GPU answers")
+@pytest.mark.skipif(torch.cuda.is_available(), reason="tests a machine without a GPU")
 def test_fp16_without_a_gpu_is_refused() -> None:
     assert resolve_precision("auto") in ("bf16", "fp32") and resolve_precision("fp32") == "fp32"
     with pytest.raises(ConfigError, match="fp16, which needs a GPU"):
@@ -160,7 +160,7 @@ def test_fp16_without_a_gpu_is_refused() -> None:
 
 
 def test_the_interval_is_wilsons() -> None:
-    # Newcombe 1998, table I: 81 of 263.
+    # Newcombe 1998, table I: 81 hits of 263.
     low, high = wilson_interval(81, 263)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
     assert wilson_interval(10, 10)[1] == pytest.approx(1)
@@ -173,7 +173,7 @@ def photos_of(folder: Path) -> "dict[str, tuple[Photo, ...]]":
 def features_of(
     feature_pass: FeaturePass, photos: "dict[str, tuple[Photo, ...]]", **options: Any
 ) -> tuple[dict[str, Features], list[Unreadable]]:
-    """Pass photos whose classes have no names, so that no class is checked for unreadable photos."""
+    """Run the feature pass without class names, so that classes are not checked for unreadable photos."""
     return feature_pass.extract(PhotoSet((), photos), **options)
 
 

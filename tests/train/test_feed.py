@@ -1,4 +1,4 @@
-"""Batches on their way to the model: what counts as waiting, and in which order a GPU gets them."""
+"""The feed of batches to the model: the time that counts as waiting, and the order of a GPU's copies."""
 
 import contextlib
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ class Clock:
 
 
 class SlowToCopy(torch.Tensor):
-    """A tensor whose copy to the device takes ten seconds of the clock."""
+    """A tensor whose copy to the device advances the clock by ten seconds."""
 
     clock: Clock
 
@@ -46,18 +46,18 @@ def test_only_the_hosts_wait_for_a_batch_counts_as_waiting_for_data(monkeypatch:
 
     def batches(epoch: int, steps: Any) -> Iterator[Batch]:
         for step in steps:
-            clock.now += 5  # the workers are working on it
+            clock.now += 5  # workers take 5 s to make the batch
             yield data.features[step].as_subclass(SlowToCopy), data.labels[step]
 
     stage.batches = batches  # type: ignore[assignment]
     metrics: list[Any] = []
     fit(stage, lambda epoch, found: metrics.append(found))
-    # Two steps, each of 5 s of waiting and 10 s of copying.
+    # Each of the two steps takes 5 s of waiting and 10 s of copying.
     assert metrics[0]["step_seconds"] == [15, 15] and metrics[0]["data_wait_share"] == pytest.approx(1 / 3)
 
 
 class Gpu:
-    """Replaces torch.cuda, and notes the order of the calls."""
+    """Replaces torch.cuda and records the order of the calls."""
 
     def __init__(self) -> None:
         self.log: list[str] = []

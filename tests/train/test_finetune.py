@@ -1,4 +1,4 @@
-"""Fine-tuning: each part does what its hyperparameter says, compared with torch's own function if there is one."""
+"""Fine-tuning: the effect of each hyperparameter, compared with torch's own function if there is one."""
 
 import math
 import os
@@ -54,7 +54,7 @@ def test_fine_tuning_beats_its_own_frozen_head_and_the_artifact_is_the_fine_tune
     assert written == ["guard.safetensors", "model.json", "model.safetensors", "selftest.safetensors"]
     weights = [load_file(run.base / "model" / "model.safetensors") for run in (frozen, tuned)]
     assert not torch.equal(weights[0]["backbone.conv_stem.weight"], weights[1]["backbone.conv_stem.weight"])
-    # Statistics of batch normalisation are those of the pretraining.
+    # Fine-tuning leaves the statistics of batch normalisation unchanged.
     assert torch.equal(weights[0]["backbone.bn1.running_mean"], weights[1]["backbone.bn1.running_mean"])
 
 
@@ -160,7 +160,7 @@ def clouds(counts: list[int]) -> Features:
 
 
 def one_step(config: Config, **changes: object) -> nn.Linear:
-    """Do one step of SGD on all rows at once."""
+    """Return a linear head after one SGD step on all rows."""
     data = clouds([6, 2])
     torch.manual_seed(0)
     head = nn.Linear(4, 2)
@@ -253,7 +253,7 @@ def test_mixup_and_cutmix_mix_labels_as_they_mix_photos() -> None:
         torch.manual_seed(3)
         mixed, targets = mix(pixels, torch.tensor([0, 1]))
         assert mixed.shape == pixels.shape and targets.sum(1).tolist() == pytest.approx([1, 1])
-        # The second photo's share of the brightness equals its share of the label.
+        # Photo 0 is black and photo 1 has brightness 100, so a mixture's brightness shows its share of photo 1.
         assert (mixed.float().mean((1, 2, 3)) / 100).tolist() == pytest.approx(targets[:, 1].tolist(), abs=1e-5)
     assert batch_augmentation(Config(), 2) is None
 
@@ -283,7 +283,7 @@ def test_inception_fine_tunes_with_its_auxiliary_loss(tiny: Path, tmp_path: Path
     runs = [run_training(tmp_path / w, {"training": tiny}, settings | {"auxiliary": w}) for w in ("0", "1")]
     assert [run.status for run in runs] == [0, 0], [run.errors for run in runs]
     alone, both = [run.record("epoch", stage="finetune")["step_losses"][0] for run in runs]
-    # Both make their first step with the same model; an untrained auxiliary classifier guesses between two classes.
+    # Both runs start with the same model. The untrained auxiliary classifier adds the loss of a guess between two classes: log 2.
     assert both - alone == pytest.approx(math.log(2), rel=0.4)
 
 
@@ -306,7 +306,7 @@ def test_on_a_gpu_without_triton_the_model_is_trained_as_it_is(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CXX", raising=False)
     model = nn.Linear(1, 1)
-    monkeypatch.setattr(nn.Parameter, "is_cuda", True, raising=False)  # a stand-in: triton does not find a GPU here
+    monkeypatch.setattr(nn.Parameter, "is_cuda", True, raising=False)  # pretends to be on a GPU
     assert compiler.compiled(model) is model
     assert capsys.readouterr().out.startswith("compile: triton is not installed")
 
@@ -320,7 +320,7 @@ def test_with_a_compiler_the_model_is_given_to_torch(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("CXX", "" if "+" in compiler_name else compiler_name)
     model = nn.Linear(1, 1)
-    wrapped = compiler.compiled(model)  # torch compiles when it is called
+    wrapped = compiler.compiled(model)  # torch compiles at the first call of `wrapped`
     assert wrapped is not model and wrapped._orig_mod is model and not capsys.readouterr().out
 
 

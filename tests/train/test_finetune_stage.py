@@ -59,7 +59,7 @@ def test_the_rate_of_the_head_is_the_highest_and_falls_to_zero_with_the_last_ste
     optimizer, schedule = made.updates.optimizer, made.updates.schedule
     assert schedule is not None
     rates = []
-    for _ in range(13):  # 8 photos by 3 are 3 steps an epoch
+    for _ in range(13):  # 8 photos in batches of 3: 3 steps an epoch
         rates.append([group["lr"] for group in optimizer.param_groups])
         optimizer.step()
         schedule.step()

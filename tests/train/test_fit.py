@@ -21,7 +21,7 @@ from train.processes.world import World
 
 
 def after_one_step(loss: Callable[[Tensor, Tensor], Tensor], *, decay: float = 0.0) -> Tensor:
-    """Return the weights after plain gradient descent on a loss of the same head's logits."""
+    """Return the weights of the same head after one step of plain gradient descent on `loss`."""
     torch.manual_seed(0)
     head, data = nn.Linear(4, 3), clouds()
     loss(head(data.features), data.labels).backward()
@@ -97,7 +97,7 @@ def after_no_step() -> Tensor:
 
 
 class Twice(nn.Module):
-    """Two outputs for the same photos; the second one is auxiliary."""
+    """A model with two outputs; the second is auxiliary."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -141,7 +141,7 @@ def test_mixed_labels_are_learnt_as_probabilities_and_count_as_their_largest() -
 
 
 def steps_of(seed: int, epochs: int) -> list[list[list[int]]]:
-    """Return the places in each step of each epoch."""
+    """Return the photos' indices in each step of each epoch."""
     seen: list[list[list[int]]] = []
     data = clouds()
 
@@ -184,7 +184,7 @@ def test_the_rate_that_an_epoch_says_is_the_highest() -> None:
 
 
 def judged(answers: Sequence[tuple[Sequence[int], float]]) -> Callable[[nn.Module], tuple[Tensor, Tensor]]:
-    """Judge the epochs one after another, by the predictions for photos of the classes 0, 1 and 2 and their certainty."""
+    """Return a function that gives each epoch's logits and labels: the predictions for photos of classes 0, 1, 2, and their certainty."""
     left = iter(answers)
 
     def judge(model: nn.Module) -> tuple[Tensor, Tensor]:
@@ -201,9 +201,9 @@ TWO, THREE = [0, 1, 0], [0, 1, 2]
     ("answers", "kept"),
     [
         ([(TWO, 1.0), (THREE, 1.0), (TWO, 1.0)], 2),  # the highest accuracy
-        ([(THREE, 0.1), (TWO, 1.0)], 1),  # even if another has the lower loss
-        ([(THREE, 1.0), (THREE, 2.0), (THREE, 0.5)], 2),  # then the lowest loss
-        ([(THREE, 1.0), (THREE, 1.0)], 1),  # then the first
+        ([(THREE, 0.1), (TWO, 1.0)], 1),  # even if another epoch has a lower loss
+        ([(THREE, 1.0), (THREE, 2.0), (THREE, 0.5)], 2),  # with equal accuracy, the lowest loss
+        ([(THREE, 1.0), (THREE, 1.0)], 1),  # with equal accuracy and loss, the first epoch
     ],
 )
 def test_the_epoch_that_is_kept_is_the_most_accurate_then_the_one_of_the_lowest_loss(

@@ -1,4 +1,4 @@
-"""Hyperparameters that notebooks bring from other programs: read as ours, ignored, or refused with a remedy."""
+"""Hyperparameters that notebooks set for other programs: each is translated to ours, ignored, or refused with a remedy."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from train.foreign_names.checks import check_class_count, check_size
 from train.foreign_names.markdown import table
 from train.foreign_names.rules import BY_NAME, RULES
 
-# Hyperparameters that the SDK adds to a job, and a tuner to its trials.
+# Hyperparameters that the SDK adds to a job, or a tuner adds to its trials.
 PLATFORM = {
     "sagemaker_program": '"train.py"',
     "sagemaker_estimator_class_name": '"PyTorch"',
@@ -112,7 +112,7 @@ JUMPSTART = {
     "validation_split_ratio": "0.2",
     "random_seed": "123",
 }
-# What a script around Hugging Face's Trainer takes, and what Lightning's does.
+# Hyperparameters of scripts around Hugging Face's Trainer, and around Lightning's.
 TRAINER = {
     "num_train_epochs": "3",
     "learning_rate": "5e-5",
@@ -250,7 +250,9 @@ def test_a_contradiction_and_a_wrong_value_are_named_as_they_were_given(given: d
     "name", ["bucket", "region", "instance_type", "cooldown", "eval_freq", "alpha", "timeout", "x"]
 )
 def test_a_name_that_is_near_to_none_gets_no_hint(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"'{name}' is unknown; leave out what is not known: backbone, ") as told:
+    with pytest.raises(
+        ConfigError, match=f"'{name}' is unknown; leave out names that are not in this list: backbone, "
+    ) as told:
         parse({name: "1"})
     assert "did you mean" not in str(told.value)
 
@@ -320,7 +322,7 @@ def test_training_refuses_what_the_photos_and_the_backbone_contradict(
 
 
 def test_what_stands_before_another_hyperparameter_does_not_hide_it() -> None:
-    # One of the platform, one that is not given, one that is ignored.
+    # A hyperparameter of the platform, one with the value None, and an ignored one.
     for first in ({"sagemaker_job_name": "x"}, {"momentum": "None"}, {"num_workers": "4"}):
         assert parse(first | {"lr": "0.25", "epochs": "3"}) == Config(lr=0.25, epochs=3)
     with pytest.raises(ConfigError) as refused:

@@ -1,4 +1,4 @@
-"""The precision that `auto` means on a GPU, shown on a processor: torch's functions return a GPU's answers."""
+"""The precision that `auto` selects on a GPU, tested on a processor: patched torch functions return a GPU's answers."""
 
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ def test_a_gpu_computes_in_what_it_need_not_emulate(
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device=None: properties)
-    # Every GPU can emulate bf16.
+    # torch reports emulated bf16 as supported on every GPU.
     monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda device: True)
     assert resolve_precision("auto") == precision
     assert resolve_precision("bf16") == "bf16"

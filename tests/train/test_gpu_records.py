@@ -1,4 +1,4 @@
-"""Records of a GPU, shown on a processor: torch's own functions say what a GPU would say."""
+"""Records of a GPU, tested on a processor: patched torch functions return a GPU's answers."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from train.report.gpus import Gpus
 
 
 class Event:
-    """A mark in the GPU's queue, which the GPU passes only when the test says so; each comes 10 ms after the one before."""
+    """An event in the GPU's queue. The test decides when the GPU has passed it; consecutive events are 10 ms apart."""
 
     made = 0
     passed = 0
@@ -31,7 +31,7 @@ class Event:
         return self.number <= Event.passed
 
     def elapsed_time(self, other: "Event") -> float:
-        assert self.query() and other.query(), "the GPU is not there yet, so that reading the time would wait for it"
+        assert self.query() and other.query(), "the GPU has not passed the event yet, so reading the time would wait"
         return 10.0 * (other.number - self.number)
 
 
@@ -54,12 +54,12 @@ def test_a_step_is_recorded_when_the_gpu_has_done_it_by_the_gpus_clock(
         clock.add("backward", between, ended)
         clock.add("optimizer", began, ended)
         clock.seconds = 0.75
-        Event.passed = 3 * (number - 1)  # one step behind
+        Event.passed = 3 * (number - 1)  # the GPU is one step behind
         clocks.add(number, clock)
     times.flush()
     assert steps(tmp_path) == [1, 2]
     clocks.close()
-    assert steps(tmp_path) == [1, 2]  # what the GPU has not done at the end is left out, and nothing waits
+    assert steps(tmp_path) == [1, 2]  # steps that the GPU has not finished are left out, without waiting
     Event.passed = 9
     clocks.close()
     records.close()
@@ -76,7 +76,7 @@ def test_a_step_is_recorded_when_the_gpu_has_done_it_by_the_gpus_clock(
 
 
 def say(monkeypatch: pytest.MonkeyPatch, **answers: object) -> None:
-    """Let torch answer as on a machine with two GPUs, of which this process has the first."""
+    """Let torch answer as on a machine with two GPUs; this process uses the first."""
     held: dict[str, object] = {
         "is_available": lambda: True,
         "device_count": lambda: 2,

@@ -1,4 +1,4 @@
-"""The processes' group on a machine with GPUs, shown on processors: gloo stands in for NCCL, which no processor has."""
+"""The process group on a machine with GPUs, tested on processors: gloo replaces NCCL, which needs GPUs."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The Debugger's hook in a real loop, read back by smdebug itself; whatever goes wrong, the loop goes on."""
+"""The Debugger's hook in a real loop; smdebug itself reads the tensors back. The loop continues after any error of the hook."""
 
 import json
 import subprocess
@@ -151,7 +151,7 @@ def test_the_program_saves_both_stages_losses_and_gradients_where_the_platform_a
         check=True,
     )
     saved = json.loads(done.stdout.rpartition("READ ")[2])
-    # Two epochs of the head and one of fine-tuning, of two steps each.
+    # Two epochs of the head and one of fine-tuning; each has two steps.
     losses = [loss for record in run.records if record["kind"] == "epoch" for loss in record["step_losses"]]
     found = [saved["loss_output_0"][f"TRAIN {step}"] for step in range(6)]
     assert found == pytest.approx(losses, rel=1e-4)

@@ -1,4 +1,4 @@
-"""Several hosts, one of which dies, cannot be reached or holds other photos: the others end and say why."""
+"""Several hosts: one dies, cannot be reached or has other photos. The others end with the reason."""
 
 import json
 import os
@@ -81,7 +81,7 @@ def without(photos: Path, folder: Path, *left_out: str) -> Path:
 @pytest.mark.parametrize(
     ("left_out", "message"),
     [
-        # The platform's shards in the order of keys: one host has no photo of a class, or only photos of one class.
+        # The platform shards in the order of keys, so a host may have no photo of a class, or photos of one class only.
         (("test/coffee/*", "train/coffee/*", "validation/coffee/*"), "127.0.0.2 cannot use its photos (.* only the class 'brick'"),
         (("validation/*/001.jpg",), "127.0.0.2 lacks 2 of the 16 photos of 127.0.0.1, first input/data/training/validation/brick"),
     ],
@@ -123,13 +123,13 @@ def test_a_host_whose_network_goes_silent_is_noticed(tiny: Path, tmp_path: Path,
 
 
 @pytest.mark.slow
-@pytest.mark.host("a container may not make a network of its own")
+@pytest.mark.host("a container may not make a network namespace")
 def test_a_host_that_cannot_be_found_is_named_at_the_deadline(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     (base / "input" / "config").mkdir(parents=True)
     resources = {"current_host": "localhost", "hosts": ["localhost", "missing.invalid"], "network_interface_name": "lo"}
     (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
-    # A separate network, so that no name server is asked.
+    # A separate network namespace, so that no name server is asked.
     alone = ("unshare", "--map-root-user", "--net")
     run = run_training(base, {"training": tiny}, JOB, prefix=alone, environment={"BYOC_HOSTS_DEADLINE": "3"})
     assert run.status == 1

@@ -1,4 +1,4 @@
-"""Waiting for host names, in a process with its own network, so that no real resolver is asked."""
+"""Waiting for host names, in a process with its own network namespace, so that no real name server is asked."""
 
 import subprocess
 import sys

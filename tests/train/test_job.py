@@ -1,4 +1,4 @@
-"""The job in this process: the photos that its two stages train on, and the effects of its seed."""
+"""Jobs run in the test's process: the photos that the two stages train on, the seed's effects, and continuing."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ from train.setup import Setup
 def test_the_head_learns_from_the_views_too_and_fine_tuning_from_each_photo_once(tiny: Path, tmp_path: Path) -> None:
     _, records = job(tmp_path, tiny, views="2", **{"finetune-epochs": "2"})
     epochs = [(record["stage"], len(record["step_losses"])) for record in records if record["kind"] == "epoch"]
-    # each step has 4 of the 8 photos, or of their 16 views
+    # A step has 4 rows: fine-tuning has 8 photos, the head has them and their 16 views.
     assert epochs == [("head", 6), ("finetune", 2), ("finetune", 2)]
 
 
@@ -54,7 +54,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_again(
     kept_head = "the head is kept from before, as it was after epoch 1"
     for lost, line, printed in (
         ("best-head-*", lost_head, ["1", "2"]),
-        ("[fh]*", kept_head, ["2"]),  # all but the best ones
+        ("[fh]*", kept_head, ["2"]),  # all checkpoints but the best ones
         ("head-*", f"{kept_head}\nfinetune: goes on after step", []),
     ):
         base = tmp_path / lost
@@ -62,7 +62,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_again(
         for path in list((base / "checkpoints").glob(f"{lost}.pt")):
             path.unlink()
         if line == lost_head:
-            # A later checkpoint of the same job, which would count as the newest if the job were interrupted again.
+            # A checkpoint of a later epoch: if it stayed, it would count as the newest after another interruption.
             (stale,) = (base / "checkpoints").glob("finetune-0002-*.pt")
             stale = stale.rename(stale.with_name(f"finetune-0009-000001.{stale.name.split('.')[1]}.pt"))
         capsys.readouterr()
@@ -71,7 +71,7 @@ def test_of_lost_checkpoints_what_can_be_is_kept_and_the_rest_done_again(
         assert line in output and ("goes on" in output) == ("goes on" in line), lost
         assert re.findall(r"^epoch=(\d+) ", output, re.MULTILINE) == printed, lost
         assert not stale.exists()
-        # Epochs that were not done again are recorded again, since outputs are lost with a machine.
+        # Records of epochs before the interruption are written again, because outputs are lost with a machine.
         after = epochs(records)
         assert [stage for stage, _ in after] == ["head", "finetune"], lost
         for (_, losses), (_, again) in zip(before, after, strict=True):
@@ -82,7 +82,7 @@ def test_a_job_that_is_stopped_while_the_test_photos_are_judged_has_the_outputs_
     tiny: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     class Late(threading.Event):
-        """A flag that is set from the second check on."""
+        """A flag that is set from its second check on."""
 
         def is_set(self) -> bool:
             before = super().is_set()

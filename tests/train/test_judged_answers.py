@@ -1,4 +1,4 @@
-"""Which answers of a model are worth a look: its surest mistakes, its closest decisions, and its most confused pairs."""
+"""The choice of a model's notable answers: its surest mistakes, its closest decisions, and its most confused pairs."""
 
 import torch
 
@@ -25,7 +25,7 @@ def test_a_few_photos_of_the_pairs_that_are_confused_most_are_chosen() -> None:
     labels = torch.randint(0, 12, (900,), generator=random)
     logits = torch.randn(900, 12, generator=random)
     confused = labels == 4
-    logits[confused, 9] = 8 + torch.rand(int(confused.sum()), generator=random)  # class 4 is always taken for 9
+    logits[confused, 9] = 8 + torch.rand(int(confused.sum()), generator=random)  # class 4 is always predicted as 9
     answers = notable(logits, labels)
     chosen = [(int(labels[one.place]), one.prediction) for one in answers if "confused" in one.reasons]
     assert chosen[:OF_A_PAIR] == [(4, 9)] * OF_A_PAIR and len(set(chosen)) == PAIRS

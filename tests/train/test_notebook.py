@@ -21,7 +21,7 @@ CONFIG = {"HookParameters": {"save_interval": "1"}, "CollectionConfigurations": 
 
 
 def brought(base: Path, config: Any = None, **hyperparameters: str) -> str:
-    """Run the script over a few photos, with a configuration of the Debugger if there is one, and return what it printed."""
+    """Run the script on a few photos, with a Debugger configuration unless it is None; return the output."""
     folder, code = base / "input" / "config", base.parent / "code"
     folder.mkdir(parents=True)
     code.mkdir()
@@ -69,7 +69,7 @@ def test_the_platforms_configuration_counts_and_only_a_registered_loss_is_saved(
     config = CONFIG | {"LocalPath": str(tmp_path / "tensors")}
     brought(tmp_path / "opt-ml", config, **{"register-loss": registered})
     written = list((tmp_path / "tensors").glob("events/**/*.tfevents"))
-    if registered == "false":  # smdebug's way: it knows a loss by the module that computes it
+    if registered == "false":  # smdebug saves a loss only if its module is registered
         assert not written
         return
     assert written

@@ -1,4 +1,4 @@
-"""The program opens each photo once, in the listed order, and then a few again, for the guard and for the report."""
+"""The program opens each photo once, in the listed order, and then reopens a few, for the guard and for the report."""
 
 import os
 from pathlib import Path
@@ -53,5 +53,5 @@ def test_the_program_opens_each_photo_once_in_the_listed_order_and_those_of_the_
     validation = [path for path in listed if "/validation/" in path]
     assert set(shown) <= set(listed)
     assert all(shown.count(path) <= 1 + (path in validation) for path in shown)
-    # A photo behind a slow mount is opened once alone when its bytes are kept for fine-tuning.
+    # Fine-tuning from a slow mount keeps the photos' bytes, so each photo is opened only once.
     assert bool(shown) == (mode == "File")

@@ -1,4 +1,4 @@
-"""The head by lbfgs: it reaches the optimum, chooses the L2 term on validation, and goes on after an interruption."""
+"""The head trained by lbfgs: it reaches the optimum, its L2 term is chosen on validation, and it continues after an interruption."""
 
 import json
 import os
@@ -34,7 +34,7 @@ JOB: dict[str, Any] = {"hyperparameters": {}, "classes": [], "photos": {}}
 
 
 def found(head: nn.Module, folder: Path | None = None, train: Features = TRAIN, **settings: Any) -> Found:
-    """Train a head by lbfgs; its records go into a folder, if there is one."""
+    """Train a head by lbfgs; write its records to `folder` unless it is None."""
     config, records = Config(optimizer="lbfgs", **settings), Records(folder)
     try:
         return optimum(head_stage(head, train, VALIDATION, config, World()), train, config, records)
@@ -47,15 +47,15 @@ def trials(folder: Path) -> list[dict[str, Any]]:
     return [{name: line[name] for name in line if name not in ("time", "seconds")} for line in lines]
 
 
-@pytest.mark.host("no image holds scikit-learn")
+@pytest.mark.host("scikit-learn is in neither image")
 @pytest.mark.parametrize("l2", [0.1, 0.001])
 def test_the_optimum_is_as_low_as_that_of_scikit_learn(l2: float) -> None:
-    from sklearn.linear_model import LogisticRegression  # imported here, since no image holds it
+    from sklearn.linear_model import LogisticRegression  # imported here, because it is in neither image
 
     ours = fresh()
     found(ours, weight_decay=l2)
     inputs, labels = TRAIN.features.double().numpy(), TRAIN.labels.numpy()
-    # Its loss is the sum over the photos times C, plus half of the squared weights.
+    # scikit-learn's loss is C times the sum over the photos, plus half of the squared weights.
     theirs = LogisticRegression(C=1 / (l2 * len(labels)), tol=1e-9, max_iter=10_000).fit(inputs, labels)
 
     def loss(weight: np.ndarray[Any, Any], bias: np.ndarray[Any, Any]) -> float:
@@ -85,7 +85,7 @@ def test_the_l2_term_of_the_lowest_validation_loss_is_kept_with_its_metrics(tmp_
     assert [trial["hyperparameters"]["weight-decay"] for trial in tried] == list(VALUES[: len(tried)])
     best = min(tried, key=lambda trial: trial["validation_loss"])
     assert result.config.weight_decay == best["hyperparameters"]["weight-decay"] and 1 < best["number"] < len(VALUES)
-    # The search ends after two values that were no better.
+    # The search ends after two trials that are not better.
     assert len(tried) == best["number"] + 2
     judged = judge(predict(head, VALIDATION, World()), VALIDATION.labels)
     ((epoch, metrics),) = result.epochs
@@ -109,14 +109,14 @@ def test_a_value_from_the_one_before_it_ends_where_one_from_a_new_head_does(tmp_
     warm, cold = fresh(), fresh(seed=5)
     chosen = found(warm).config.weight_decay
     result = found(cold, tmp_path, weight_decay=chosen)
-    assert result.config.weight_decay == chosen and not trials(tmp_path)  # a value that is given is no trial
+    assert result.config.weight_decay == chosen and not trials(tmp_path)  # a given value needs no trials
     torch.testing.assert_close(
         predict(warm, VALIDATION, World()), predict(cold, VALIDATION, World()), atol=0.02, rtol=0.01
     )
 
 
 class Stopping(Records):
-    """Records that ask the job to stop after the third trial, as SIGTERM would."""
+    """Records that request a stop after the third trial, as SIGTERM would."""
 
     def write(self, kind: str, **values: Any) -> None:
         super().write(kind, **values)
@@ -209,7 +209,7 @@ def test_a_job_that_a_signal_ends_goes_on_with_the_next_values(
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "features").symlink_to(feature_cache)
     given = {"optimizer": "lbfgs", "precision": "fp32"}
-    # A checkpoint after each evaluation leaves time for the signal.
+    # Writing a checkpoint after each evaluation slows the job, so the signal arrives in time.
     slowed: dict[str, Any] = given | {"checkpoint-seconds": "0"}
     with training(tmp_path, samples, **slowed) as process:
         wait_for_line(process, "trial 3 of at most 15: weight-decay 0.1; ")

@@ -15,7 +15,7 @@ from train.spool.pack import Pack
 
 
 class Bytes(Dataset[int]):
-    """The sizes of photos, for a DataLoader whose workers are forked."""
+    """A data set of photos' sizes in bytes, for a DataLoader with forked workers."""
 
     def __init__(self, pack: Pack, paths: list[Path]) -> None:
         self._pack, self._paths = pack, paths

@@ -1,4 +1,4 @@
-"""Small parts of training: shares, empty batches, the hook's end, waiting for a FIFO."""
+"""Small parts of training, for example shares, empty batches, the hook's end and waiting for a FIFO."""
 
 import os
 from pathlib import Path
@@ -50,7 +50,7 @@ def test_dropout_stands_before_the_last_layer_also_without_hidden_ones() -> None
 def test_balanced_classes_weigh_by_the_inverse_of_their_photos_and_one_on_average() -> None:
     labels = torch.tensor([0, 0, 0, 1])
     assert class_weights(labels, 3, Config()) is None
-    # 4 photos by 3 classes: 4/(3*3), 4/(3*1), and a class without photos counts as if it had one.
+    # 4 photos, 3 classes: 4/(3*3) and 4/(3*1). A class without photos counts as if it had one.
     weights = class_weights(labels, 3, Config(class_weights="balanced"))
     assert weights is not None and weights.tolist() == pytest.approx([4 / 9, 4 / 3, 4 / 3])
 
@@ -203,7 +203,7 @@ def test_of_two_constraints_the_first_packages_name_is_the_one_to_leave_out() ->
     ]
     assert staging._reason(lines) == (
         "Cannot install torch==1: the image has torch 2.13 and numpy 2.4, which a constraint of its pip keeps; leave torch out "
-        "of the requirements, or take a version of what needs it that fits"
+        "of the requirements, or change the version of the package that needs it"
     )
 
 

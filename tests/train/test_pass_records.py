@@ -1,4 +1,4 @@
-"""Records of the feature pass: how long reading, moving and the network took, and what the network saw."""
+"""Records of the feature pass: the times for reading, copying and the network, and the network's input."""
 
 import json
 from pathlib import Path

@@ -70,7 +70,7 @@ def test_a_trial_of_a_tuning_job_chooses_no_photos(tiny: Path, train: Callable[.
 
 
 def split(count: int, copies: int, first: float) -> Features:
-    """Features that tell by their value which photo they are of, with views of each photo behind all photos."""
+    """Return features whose value identifies their photo; the rows of the views follow the rows of all photos."""
     photos = tuple(Photo(Path(f"{number}.jpg"), number % 2) for number in range(count))
     rows = torch.arange(count * copies)
     return Features(
@@ -90,7 +90,7 @@ def test_views_are_left_out_of_what_is_compared() -> None:
 
 
 def test_of_a_very_large_data_set_a_part_is_taken_from_each_split(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "MOST_BYTES", 4 * 4 * 5)  # five photos
+    monkeypatch.setattr(pool, "MOST_BYTES", 4 * 4 * 5)  # room for five photos
     held = pooled({"train": split(6, 1, 0), "validation": split(4, 1, 100)}, 0, World())
     assert held.features[:, 0].tolist() == [0, 2, 4, 100, 102] and held.of == 10
     assert [photo.path.name for photo in held.photos] == ["0.jpg", "2.jpg", "4.jpg", "0.jpg", "2.jpg"]

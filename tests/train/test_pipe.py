@@ -1,4 +1,4 @@
-"""Pipe mode: channels come through real FIFOs into the real program, RecordIO and augmented manifests alike."""
+"""Pipe mode: the real program reads channels from real FIFOs, with RecordIO and with augmented manifests."""
 
 import contextlib
 import gzip
@@ -40,7 +40,7 @@ def fed(fifo: Path, data: bytes, *, late: float = 0.0, step: int = 1 << 20) -> I
             time.sleep(0.05)
         time.sleep(late)
         os.mkfifo(fifo)
-        # The program may have closed the FIFO before its end, because it refused the data.
+        # The program closes the FIFO early if it refuses the data.
         with contextlib.suppress(BrokenPipeError), fifo.open("wb", buffering=0) as pipe:
             for start in range(0, len(data), step):
                 pipe.write(data[start : start + step])
@@ -50,7 +50,7 @@ def fed(fifo: Path, data: bytes, *, late: float = 0.0, step: int = 1 << 20) -> I
     try:
         yield
     finally:
-        while thread.is_alive():  # in open(), if nobody has read
+        while thread.is_alive():  # blocked in open() if nobody has opened the FIFO to read
             thread.join(0.1)
             with contextlib.suppress(FileNotFoundError):
                 os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
@@ -82,7 +82,7 @@ def test_packed_records_are_kept_with_numeric_classes(tmp_path: Path) -> None:
 def test_every_five_seconds_a_line_says_how_much_was_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # At the beginning, after each photo, and with each line.
+    # The clock is read at the beginning, after each photo, and with each line.
     times = iter([1000, 1004.9, 1005, 1005, 1009.9, 1010, 1010])
     monkeypatch.setattr("train.spool.pipe.time", SimpleNamespace(monotonic=lambda: next(times)))
     kept(tmp_path, b"".join(record(packed(JPEG * 250_000, number % 2)) for number in range(4)))
@@ -276,7 +276,7 @@ def test_sigterm_while_a_pipe_is_silent_ends_the_job_and_leaves_nothing_behind(t
     os.mkfifo(fifo)
     process = started(base, {"TMPDIR": str(scratch)})
     try:
-        with fifo.open("wb"):  # returns when the program has opened it too
+        with fifo.open("wb"):  # returns when the program has opened the FIFO too
             process.send_signal(signal.SIGTERM)
             output, _ = process.communicate(timeout=300)
     finally:

@@ -19,7 +19,7 @@ from train.places import Places, check_writable, denied, read_places
 
 # Small enough that a step takes milliseconds.
 JOB = {"backbone": "timm/test_efficientnet", "weights": "random", "epochs": "3"}
-# Root's permissions count only without these capabilities.
+# Root ignores file permissions unless these capabilities are dropped.
 ORDINARY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
 
 
@@ -91,7 +91,7 @@ def test_only_what_the_user_may_not_is_a_matter_of_rights(
         raise raised[len(list(dir.iterdir()))]
 
     monkeypatch.setattr("tempfile.TemporaryFile", fails)
-    # The first place holds nothing, the second one file and the third two.
+    # The first folder holds no file, the second one file, the third two files.
     folders = [tmp_path / "base", tmp_path / "curves", tmp_path / "saved"]
     for count, folder in enumerate(folders):
         folder.mkdir()
@@ -125,7 +125,7 @@ def test_a_killed_job_goes_on_from_the_place_that_the_configuration_names(tiny: 
             assert process.poll() is None, process.communicate()[0]
         process.send_signal(signal.SIGKILL)
         process.wait()
-    # The machine's files are lost with it; the platform restores the checkpoints.
+    # The files are lost with the machine, except the checkpoints, which the platform restores.
     shutil.rmtree(base)
     with job(base, tiny, places) as process:
         output, _ = process.communicate(timeout=300)

@@ -1,4 +1,4 @@
-"""Several hosts train what one does, and each of them learns from torchrun's settings who the others are."""
+"""Several hosts train the same model as one host; each finds the others by torchrun's settings."""
 
 import json
 import os
@@ -44,7 +44,7 @@ def assert_as_one(folder: Path, alone: Path, hosts: Sequence[str]) -> None:
     assert losses(chief) == pytest.approx(losses(alone), rel=1e-4)
     weights = [load_file(base / "model" / "model.safetensors") for base in (chief, alone)]
     torch.testing.assert_close(weights[0], weights[1], rtol=1e-3, atol=1e-5)
-    # The chief alone writes, but for what each host measures of itself.
+    # Only the chief writes results; each host writes the measurements of its own machine.
     for base, host in ((chief, hosts[0]), (other, hosts[1])):
         assert [path.name for path in (base / "output/data").glob("system-*")] == [f"system-{host}.jsonl"]
     own = other / "output" / "data" / f"system-{hosts[1]}.jsonl"

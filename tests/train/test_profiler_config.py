@@ -1,4 +1,4 @@
-"""profilerconfig.json as the platform writes it: how often the machine is measured, and where traces lie."""
+"""profilerconfig.json as the platform writes it: the interval of the machine's measurements, and the folder of traces."""
 
 import json
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_a_path_that_is_not_absolute_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("config", "given", "measured"),
     [
-        # SageMaker's profiler is off in the jobs that byoc starts; the report on them needs the records all the same.
+        # byoc starts its jobs with SageMaker's profiler off, and their report still needs the records.
         ({"DisableProfiler": True}, {}, True),
         ({}, {"system-metrics": "off"}, False),
     ],

@@ -1,4 +1,4 @@
-"""The job's records: each is in the file as soon as it is written, and nothing in it is outside JSON."""
+"""The job's records: each is in the file as soon as it is written, and is valid JSON."""
 
 import json
 import math

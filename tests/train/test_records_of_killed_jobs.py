@@ -1,4 +1,4 @@
-"""What the records of steps and machine hold after a job was killed, or stopped by SIGTERM."""
+"""The records of steps and of the machine after a job was killed, or stopped by SIGTERM."""
 
 import json
 import signal
@@ -30,7 +30,7 @@ def steps_of(base: Path) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_a_killed_job_has_recorded_all_but_its_last_seconds(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
-    # One long epoch, so that no end of an epoch writes what waits.
+    # One long epoch: the end of an epoch would write all waiting records.
     photos = tmp_path / "many"
     for photo in sorted((tiny / "train").rglob("*.jpg")):
         for copy in range(250):
@@ -50,7 +50,7 @@ def test_a_killed_job_has_recorded_all_but_its_last_seconds(tiny: Path, tmp_path
     )
     (path,) = (base / "output/data").glob("system-*.jsonl")
     last = records(path)[-1]["times"][-1]
-    # They are written every five seconds; a busy machine takes longer.
+    # Records are written every five seconds; a busy machine takes longer.
     assert killed - last < SECONDS + 60 and steps[1]["time"] - steps[0]["time"] < SECONDS + 60
 
 

@@ -1,4 +1,4 @@
-"""Gradients of several processes: if they are added during the backward pass, they equal those of one all-reduce after it."""
+"""Gradients of several processes: sums formed during the backward pass equal those of one all-reduce after it."""
 
 import json
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-# Each process learns from its own clouds of points, in the wanted number of passes.
+# Each process computes gradients from its own random points, in the given number of passes.
 PROCESS = """
 import json, sys
 from pathlib import Path
@@ -67,9 +67,9 @@ def test_gradients_that_travel_during_the_backward_pass_are_those_of_one_all_red
     assert first["same"] == second["same"] == [True] * 9
     assert first["moved"] == second["moved"] > 0
     for process in (first, second):
-        # A bucket for each layer, and one for unused parameters, which are known only at the end.
+        # One bucket per layer, and one at the end for unused parameters: only then is it known which ones are unused.
         log = process["log"]
         assert log.count("send") == 5 and log[-1] == "send"
-        # All passes except the last only add up; when the last one reaches the first layer, two exchanges are running.
+        # All passes but the last only add to the gradients. When the last reaches the first layer, two exchanges are running.
         assert log.count("first layer") == passes and log[: passes - 1] == ["first layer"] * (passes - 1)
         assert log[passes - 1 : passes + 1] == ["send", "send"]

@@ -1,4 +1,4 @@
-"""The real program is interrupted in every way that a platform has, and continues where it was."""
+"""The real program is interrupted in each way that a platform does it, and continues from there."""
 
 import contextlib
 import json
@@ -45,7 +45,7 @@ def start(base: Path, photos: Path, **changes: str) -> "contextlib.AbstractConte
 
 
 def finish(base: Path, photos: Path, **changes: str) -> str:
-    """Run the job to its end and return what it printed."""
+    """Run the job to its end and return its output."""
     (base / "checkpoints").mkdir(parents=True, exist_ok=True)
     done = run_to_the_end([], lay_out(base, photos, JOB | changes))
     assert done.returncode == 0, done.stderr
@@ -64,7 +64,7 @@ def wait_for_checkpoint(base: Path, process: "subprocess.Popen[str]", name: str)
 
 
 def epochs(base: Path) -> list[dict[str, float]]:
-    """Return the metrics of all epochs, which must not depend on interruptions."""
+    """Return those metrics of all epochs that must not depend on interruptions."""
     lines = (base / "output" / "data" / "records.jsonl").read_text().splitlines()
     records = [record for line in lines if (record := json.loads(line))["kind"] == "epoch"]
     varying = ("time", "step_seconds", "epoch_seconds", "images_per_second", "data_wait_share")
@@ -95,7 +95,7 @@ def few(samples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reference(few: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The job as it runs when nothing interrupts it."""
+    """The folder of a job that was not interrupted."""
     base = tmp_path_factory.mktemp("reference") / "opt-ml"
     finish(base, few)
     return base
@@ -113,7 +113,7 @@ def test_a_job_that_is_killed_at_random_moments_ends_as_if_it_was_not(
             before = checkpoints(base)
             while checkpoints(base) == before and process.poll() is None:
                 time.sleep(0.005)
-            # Spread over the time of a whole run, and shorter as more of it is done.
+            # The kills are spread over a whole run, so more kills mean shorter delays.
             time.sleep(moments.uniform(0, 1.5 / kills))
             process.kill()
             printed += process.communicate()[0]
@@ -244,7 +244,7 @@ def test_a_full_disk_stops_no_training_and_spoils_no_earlier_checkpoint(
 def test_input_may_be_read_only_and_shared_memory_nearly_absent(few: Path, tmp_path: Path) -> None:
     base, photos = tmp_path / "opt-ml", tmp_path / "photos"
     shutil.copytree(few, photos)
-    # 1 MB, of which two batches would take more than twice as much.
+    # /dev/shm holds 1 MB; two batches would take more than 2 MB.
     script = f'mount --bind -o ro {photos} {photos} && mount -t tmpfs -o size=1m none /dev/shm && exec "$@"'
     (base / "checkpoints").mkdir(parents=True)
     job = JOB | {"finetune-batch-size": "16"}

@@ -127,7 +127,7 @@ def test_torch_distributed_starts_torchrun_whose_own_traceback_is_not_the_reason
         '{"current_host": "a.invalid", "hosts": ["a.invalid"]}'
     )
     status, output, _ = run(base, BYOC_HOSTS_DEADLINE="1")
-    # The container's own host name need not resolve.
+    # It is not necessary that the container's own host name resolves.
     assert status == 1 and "world 1 127.0.0.1" in output
     assert "RuntimeError: of the script" in failure(base).splitlines()[0]
 
@@ -185,7 +185,7 @@ def test_a_script_finds_its_neighbours_whatever_they_are_called(base: Path, dist
     for name in names:
         (code / f"{name}.py").write_text(f"MINE = '{name}'")
     for environment in ({}, {"PYTHONPATH": f"{base}/code:{os.environ.get('PYTHONPATH', '')}"}):
-        # Empty when `train` starts; otherwise the image's entry point would keep the path from the command.
+        # base/code is empty when `train` starts. If it held code, the image's entry point would hide this path from `train`.
         shutil.rmtree(base / "code", ignore_errors=True)
         status, output, errors = run(base, **environment)
         assert status == 0 and f"mine: {' '.join(names)}" in output, errors
@@ -197,7 +197,7 @@ def test_a_script_that_calls_train_does_not_start_itself_without_end(base: Path,
     command = start.format(python=sys.executable).split()
     text = f"import pathlib, subprocess, sys\nwith open({str(base / 'starts')!r}, 'a') as f: f.write('x')\n"
     text += "assert (pathlib.Path(sys.argv[0]).parent / 'train.py').exists()\n"
-    # The script ends its loop itself if this test does not.
+    # The script stops after four starts if the program does not stop it.
     text += (
         f"if len(open({str(base / 'starts')!r}).read()) < 4: sys.exit(subprocess.run({command!r}, cwd='/').returncode)"
     )
@@ -214,7 +214,7 @@ def test_what_this_image_has_not_is_refused_by_name(base: Path) -> None:
     status, output, _ = run(base)
     assert status == 1 and "never" not in output
     assert failure(base).startswith(
-        "hyperparameter sagemaker_distributed_dataparallel_enabled is set, but what it asks for"
+        "hyperparameter sagemaker_distributed_dataparallel_enabled is set, but this image does not have its library"
     )
 
 

@@ -45,7 +45,7 @@ def test_an_archive_is_unpacked_but_not_outside_its_folder(base: Path, tmp_path:
 
 
 class Bucket(http.server.BaseHTTPRequestHandler):
-    """As much of Amazon S3 as the download of one object needs, on the loopback interface."""
+    """The part of Amazon S3 that serves the download of one object, on the loopback interface."""
 
     content = b""
 
@@ -66,7 +66,7 @@ class Bucket(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def s3() -> Iterator[dict[str, str]]:
-    """Return the variables that lead the AWS SDK to our bucket."""
+    """Yield the environment variables that direct the AWS SDK to our bucket."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -224,7 +224,7 @@ def test_only_a_program_that_is_not_executable_is_made_so(tmp_path: Path) -> Non
 
 def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"/cmdline is not executable and cannot be made so .*: chmod \+x cmdline$"):
-        staging.install("cmdline", Path("/proc/self"))  # no user may change it, root included
+        staging.install("cmdline", Path("/proc/self"))  # even root may not change its mode
 
 
 @pytest.mark.parametrize(

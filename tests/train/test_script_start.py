@@ -58,7 +58,7 @@ def test_what_is_named_and_would_not_run_is_refused_by_name(
 
 def test_without_the_toolkit_one_sentence_names_the_remedy(base: Path) -> None:
     lay_out(base, "train.py", "print('never')")
-    # An import finder that hides the toolkit, so that the test gives the same result if the toolkit is installed.
+    # Makes the toolkit's import fail, so that the result is the same if the toolkit is installed.
     hide = "import sys; sys.modules['sagemaker_training'] = None; from train.train import main; sys.exit(main([]))"
     done = subprocess.run(
         [sys.executable, "-P", "-c", hide],
@@ -120,7 +120,7 @@ def test_sigterm_before_the_inner_process_is_there_ends_it_too(base: Path) -> No
 @pytest.mark.parametrize("alone", [True, False])
 def test_of_several_hosts_each_must_be_found_and_a_single_one_need_not(base: Path, alone: bool) -> None:
     lay_out(base, "train.py", "print('never')")
-    nowhere = "x" * 64  # no host's name, so that no name server is asked
+    nowhere = "x" * 64  # too long for a host's name, so no name server is asked
     hosts = [nowhere] if alone else ["127.0.0.1", nowhere]
     resources = {"current_host": hosts[0], "hosts": hosts}
     (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
@@ -132,7 +132,7 @@ def test_a_failure_text_that_cannot_be_written_is_reported_without_a_traceback(
     base: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     base.mkdir()
-    # A file in place of the folder, and a folder in which not even root can make files.
+    # In place of the folder: a file, or a folder in which even root cannot make files.
     for place in (lambda path: path.write_text(""), lambda path: path.symlink_to("/proc/self")):
         place(base / "output")
         assert toolkit.fail(base, "ValueError: odd\n\nmore") == 1

@@ -145,7 +145,7 @@ def test_a_search_whose_every_trial_diverges_fails_with_one_sentence_and_keeps_t
 
 
 def test_a_trial_that_diverges_costs_only_itself(tmp_path: Path) -> None:
-    # So large that the losses of 128 photos add up to more than float32 holds, and those of 64 do not.
+    # The scale is so large that the summed loss of 128 photos exceeds float32 and that of 64 photos does not.
     config = Config()
     scale = 2.4e38 / (64 * evaluate(fresh_head(config), Features(features=1e6 * TRAIN.features, **LABELS)).loss) * 1e6
     study = Study(tmp_path, {}, Features(features=scale * TRAIN.features, **LABELS))
@@ -188,7 +188,7 @@ def test_each_epochs_metrics_are_printed_exactly_once(found: Run) -> None:
     assert len(epochs) == 2
     for definition in METRIC_DEFINITIONS:
         numbers = [float(text) for text in re.findall(definition["Regex"], found.output)]
-        # They are printed with six digits.
+        # The metrics are printed with six digits.
         assert numbers == pytest.approx([epoch[definition["Name"].replace(":", "_")] for epoch in epochs], rel=1e-5)
     assert len(re.findall(rf"^trial \d of {TRIALS}: lr ", found.output, re.MULTILINE)) == TRIALS
 
@@ -208,7 +208,7 @@ def test_a_search_that_is_stopped_in_its_first_trial_keeps_what_that_has_learnt(
         study = Study(tmp_path, {})
     finally:
         stop.requested.clear()
-    # After one step of its first epoch the head has changed.
+    # The stop came after one step of the first epoch, so the head has changed.
     assert not torch.equal(study.head[0].weight, fresh_head(study.config)[0].weight)
     assert capsys.readouterr().out.splitlines()[-1] == "kept trial 1"
     assert not study.trials and not study.epochs and study.best_epoch == 0

@@ -1,4 +1,4 @@
-"""Problems that are found before a job begins: missing packages that a setting needs, and the end of the program in this case."""
+"""Problems found before a job begins, such as a missing package, and the program's status and messages for each end."""
 
 import importlib.util
 import json
@@ -70,7 +70,7 @@ def test_each_end_has_its_status_and_its_sentence(
     def ends(name: str) -> None:
         raise error
 
-    # The first file that a job without a script needs.
+    # find_spec is called at the start of a job without a script.
     monkeypatch.setattr(importlib.util, "find_spec", ends)
     monkeypatch.setenv("SAGEMAKER_BASE_DIR", str(base))
     (base / "input" / "config" / "hyperparameters.json").write_text('{"export-onnx": "true"}')

@@ -1,4 +1,4 @@
-"""Records of the steps' times: one row for each step, parts that fit into the step, and weights that do not change by it."""
+"""Records of the steps' times: one row per step, the sum of its parts within the step's time, and unchanged training results."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 
 def trained(folder: Path | None, *, every: int = 0, lane: int = 0, **settings: Any) -> tuple[nn.Linear, list[float]]:
-    """Train a small head with its steps recorded into a folder; return it and the seconds of its steps."""
+    """Train a small head and record its steps in `folder`; return the head and its steps' seconds."""
     torch.manual_seed(0)
     head, data, seconds = nn.Linear(4, 3), clouds(40), list[float]()
     stage = head_stage(head, data, data, Config(**SGD | settings), World())

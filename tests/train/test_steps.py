@@ -48,7 +48,7 @@ def test_a_step_is_split_into_lanes_of_so_many_photos_or_into_so_many_parts(
     watch = head.register_forward_hook(lambda module, inputs, output: seen.append(len(inputs[0])))
     fit(stage, lambda epoch, metrics: None)
     assert sorted(seen) == list(sizes)
-    # The split step has the same result.
+    # A step in several parts has the same result as a step at once.
     torch.testing.assert_close(weights(head), weights(plain))
 
 

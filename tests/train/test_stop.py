@@ -80,13 +80,13 @@ def test_in_the_head_the_best_model_so_far_is_written(tiny: Path, tmp_path: Path
     assert "the best model so far was written" in output and "epoch=10000 " not in output
     loaded, spec = artifact.load(base / "model")
     assert run_selftest(base / "model", loaded) < 1e-4 and spec.classes == ("brick", "coffee")
-    # The photos of the report are not worth the seconds that are left.
+    # After SIGTERM, the seconds that remain are not spent on the report's photos.
     assert '"kind": "mislabelled"' not in (base / "output" / "data" / "records.jsonl").read_text()
 
 
 @pytest.mark.slow
 @pytest.mark.host("a container may not make a process namespace")
-@pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace takes root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace needs root")
 def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_path: Path) -> None:
     base = tmp_path / "opt-ml"
     prefix = ("unshare", "--pid", "--fork", "--mount-proc")

@@ -1,4 +1,4 @@
-"""Photos that look mislabelled: heads of five folds, none of which has seen the labels that it judges."""
+"""Photos that look mislabelled: one head per fold judges the labels of its fold, on which it was not trained."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ CLASSES, EACH, COLUMNS = 6, 30, 40
 
 
 def clouds(classes: int = CLASSES, each: int = EACH, columns: int = COLUMNS) -> tuple[Tensor, Tensor]:
-    """Features of classes that lie apart, and their labels."""
+    """Return features of well separated classes, and their labels."""
     random = torch.Generator().manual_seed(1)
     labels = torch.arange(classes).repeat_interleave(each)
     centres = 2 * torch.randn(classes, columns, generator=random)
@@ -63,7 +63,7 @@ def test_the_folds_share_each_class_out_evenly() -> None:
 def test_classes_of_few_photos_are_left_out() -> None:
     features, labels = clouds()
     rare = torch.ones(len(labels), dtype=torch.bool)
-    rare[4:EACH] = False  # four photos of the first class stay
+    rare[4:EACH] = False  # keep four photos of the first class
     found = mislabelled(features[rare], labels[rare], CLASSES + 1)  # one class has no photo
     assert found.judged == (CLASSES - 1) * EACH
     assert mislabelled(features[:EACH], labels[:EACH], CLASSES).judged == 0  # a single class
@@ -82,7 +82,7 @@ def test_a_wrong_label_is_found_too_where_none_is_among_the_photos_that_scale_th
 ) -> None:
     monkeypatch.setattr(suspects, "CALIBRATED", 90)
     features, labels = clouds()
-    labels[7] = 3  # an odd place
+    labels[7] = 3  # not among the photos that scale the scores
     assert [one.place for one in mislabelled(features, labels, CLASSES).found] == [7]
 
 

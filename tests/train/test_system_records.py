@@ -1,4 +1,4 @@
-"""Records of the machine: what Linux and the control group tell, and the thread that writes it down."""
+"""Records of the machine: the values from Linux and the control group, and the thread that records them."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_cores_that_were_busy_half_of_the_time_are_at_50_percent(tmp_path: Path)
     assert (first.cores, first.cpu, first.io_wait) == ({}, None, None)
     laid_out(tmp_path, busy=150, idle=925, waiting=25)
     reading = machine.read()
-    assert reading.cores == dict.fromkeys(CORES, 50.0)  # and none that other processes alone may use
+    assert reading.cores == dict.fromkeys(CORES, 50.0)  # no cores that this process may not use
     assert reading.cpu == 50.0 and reading.io_wait == 25.0
 
 
@@ -90,7 +90,7 @@ def test_a_containers_limits_are_what_its_use_is_measured_by(tmp_path: Path, ver
     assert machine.read().memory == 299_000
     used = "usage_usec 1000000000\n" if version == 2 else "1000000000000\n"
     (group / ("cpu.stat" if version == 2 else "cpuacct/cpuacct.usage")).write_text(used)
-    assert machine.read().cpu == 100.0  # of what it may use, however many cores the machine has
+    assert machine.read().cpu == 100.0  # a share of the group's limit, not of the machine's cores
 
 
 def test_a_machine_that_tells_nothing_is_no_error(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_table_in_a_file_leaves_no_name_behind(tmp_path: Path, monkeypatch: py
     rows = allocate(1000, 1000, in_memory=False)
     rows[:] = 1
     assert not list(tmp_path.iterdir())
-    assert f"{tmp_path}/" in Path("/proc/self/maps").read_text()  # the kernel says "(deleted)" behind it
+    assert f"{tmp_path}/" in Path("/proc/self/maps").read_text()  # the mapped file is listed as deleted
 
 
 def test_without_room_for_the_file_it_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Statistics of gradients, updates and activations against numpy and torch's own, of every N-th step and of no other."""
+"""Statistics of gradients, updates and activations, compared with numpy and torch, at every N-th step only."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def recorded(
 
 
 def expected(values: Tensor) -> dict[str, float]:
-    """Return what the records should hold of a tensor, by numpy."""
+    """Return the expected record of a tensor, computed with numpy."""
     numbers = values.detach().double().numpy()
     return {
         "mean": float(numbers.mean()),
@@ -79,7 +79,7 @@ def test_the_first_steps_statistics_are_numpys_of_torchs_own_tensors(tmp_path: P
     close(layers["1"], hidden)
     close(layers["2"], logits)
     assert layers["1"]["share_dead"] == float(((hidden > 0).double().mean(0) <= 0.01).double().mean())
-    assert "share_dead" not in layers["0"]  # what is below 0 is not cut off
+    assert "share_dead" not in layers["0"]  # layer 0 is not a ReLU
 
 
 def test_every_nth_step_of_a_stage_is_recorded_and_no_other(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ print(json.dumps([status, errors, stop.requested.is_set()]))
 
 
 def execute(folder: Path, *command: str) -> "subprocess.Popen[str]":
-    """Run a command below the inner process, which then prints its status, the end of its errors, and whether it was stopped."""
+    """Run a command as a child of the inner process; that prints the status, the end of stderr, and whether a stop was requested."""
     whole = [sys.executable, "-P", "-c", EXECUTE, str(folder), *command]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -52,7 +52,7 @@ def within(seconds: float, done: Callable[[], bool]) -> bool:
 
 
 def stopped_with_its_child(folder: Path, *command: str) -> tuple[list[Any], int]:
-    """Send SIGTERM once the command has written its child's number, and return how it ended, and the child."""
+    """Send SIGTERM once the command has written its child's PID; return the inner process's output and the PID."""
     written = folder / "child"
     with execute(folder, *command) as process:
         assert within(120, lambda: written.exists() and written.read_text().endswith("\n"))
@@ -169,7 +169,7 @@ def test_smdebug_finds_the_jobs_configuration_or_one_that_keeps_losses(
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A package that replaces the toolkit, with parts that a test writes; and an empty job."""
+    """A package that replaces the toolkit; tests write its modules. Also an empty job."""
     package = tmp_path / "path" / "sagemaker_training"
     package.mkdir(parents=True)
     for name in ("__init__.py", "environment.py", "logging_config.py"):

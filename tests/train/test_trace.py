@@ -39,7 +39,7 @@ def test_the_chosen_steps_of_the_first_epoch_are_traced_and_no_others(tmp_path: 
     assert sorted(path.name for path in (tmp_path / "traces").iterdir()) == [one["trace"] for one in found]
     for one in found:
         names = {row["name"]: row for row in one["operators"]}
-        assert names["aten::addmm"]["calls"] == (2 if lane else 1)  # of all threads
+        assert names["aten::addmm"]["calls"] == (2 if lane else 1)  # counts the calls of all threads
         assert names["aten::addmm"]["seconds"] > 0 and names["aten::addmm"]["gpu_seconds"] == 0
         whole = json.loads(gzip.decompress((tmp_path / "traces" / one["trace"]).read_bytes()))
         assert "aten::addmm" in {event.get("name") for event in whole["traceEvents"]}

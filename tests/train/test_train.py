@@ -69,7 +69,7 @@ def test_named_channels_train_too_and_a_repeat_gives_the_same_model(tiny: Path, 
     first = run_training(tmp_path / "a", channels, {})
     second = run_training(tmp_path / "b", channels, {})
     assert first.status == second.status == 0, first.errors
-    # Not exactly equal, since threads add up sums in another order.
+    # Only nearly equal, because threads change the order of sums.
     weights = [load_file(run.base / "model" / "model.safetensors") for run in (first, second)]
     torch.testing.assert_close(weights[0], weights[1], atol=1e-4, rtol=1e-3)
 
@@ -133,7 +133,7 @@ def test_unreadable_photos_below_the_limit_are_left_out_counted_and_listed(tiny:
 def test_a_file_without_read_permission_is_named(tiny: Path, tmp_path: Path) -> None:
     target = tiny / "train" / "brick" / "000.jpg"
     target.chmod(0)
-    # Also root must not be able to read it: without these capabilities its permissions count.
+    # Root ignores file permissions unless these capabilities are dropped.
     drop = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search")
     run = run_training(tmp_path / "opt-ml", {"training": tiny}, {}, prefix=drop)
     assert run.status == 1 and f"{target.name}: cannot be read: Permission denied" in run.failure
@@ -238,7 +238,7 @@ def test_hosts_that_are_reported_in_another_order_agree_on_the_chief(
 ) -> None:
     write_resources(tmp_path, {"hosts": [f"algo-{number}" for number in order], "current_host": current})
     job = read_job(tmp_path)
-    # The first is the chief, and each one's place is its rank.
+    # The hosts are sorted: the first is the chief, and a host's index is its rank.
     assert job.hosts == ("algo-1", "algo-2", "algo-3") and job.current_host == current
 
 

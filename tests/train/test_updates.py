@@ -1,4 +1,4 @@
-"""A model's updates: the state that a checkpoint keeps, and that they continue from it."""
+"""A model's updates: the state that a checkpoint keeps, and training from that state."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from train.loop.updates import Updates
 
 
 def updates(seed: int, *, plain: bool = False) -> Updates:
-    """Return the updates of a small model with every part that there can be, or with none but the optimizer."""
+    """Return a small model's updates with every optional part or, if `plain`, with the optimizer only."""
     torch.manual_seed(seed)
     model = nn.Linear(2, 3)
     optimizer = torch.optim.Adam(model.parameters(), lr=0.1)

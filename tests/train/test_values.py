@@ -88,7 +88,7 @@ def test_a_choice_is_read_in_any_case_and_other_text_as_it_is() -> None:
         ("1e-1", "0.1", True),
         ("yes", "True", True),
         ("on", "off", False),
-        ("1", "true", False),  # it may be a number
+        ("1", "true", False),  # "1" may also be a number
         ("1", "1.0", True),
         ("Adam", "adam", True),
         ("0.1", "0.2", False),

@@ -1,4 +1,4 @@
-"""Views: the crop that a key draws, and its pixels."""
+"""Views: the random crop that a key determines, and its pixels."""
 
 import hashlib
 import io
@@ -58,7 +58,7 @@ def test_the_drawn_boxes_are_spread_like_those_of_torchvision() -> None:
 @pytest.mark.parametrize(("width", "height"), [(2000, 100), (100, 2000)])
 def test_a_strip_too_thin_for_any_shape_gives_the_middle_that_torchvision_gives(width: int, height: int) -> None:
     crop = transforms().RandomResizedCrop(224, scale=AREA, ratio=ASPECT)
-    middle = crop.make_params([torch.empty(1, height, width)])  # drawn without a random number
+    middle = crop.make_params([torch.empty(1, height, width)])  # torchvision uses no random number for a strip
     left, top, wide, high = (middle[name] for name in ("left", "top", "width", "height"))
     for key in keys(20):
         box = np.array(draw(key, width, height).box) * (width, height, width, height)
@@ -75,7 +75,7 @@ def test_the_view_of_a_strip_or_of_one_pixel_is_inside_and_keeps_to_the_shapes(w
 
 
 def smooth(width: int, height: int) -> Image.Image:
-    """A photo in which left, right, top and bottom differ, and which hardly changes with resampling."""
+    """Return a photo whose four sides differ and which resampling hardly changes."""
     across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
     return Image.fromarray(np.stack([across, down, (across + down) / 2], 2).astype(np.uint8))
 
@@ -123,5 +123,5 @@ def test_a_view_has_35_to_100_percent_of_the_area_and_a_shape_between_3_by_4_and
     shapes, areas = [wide / high for wide, high in sides], [wide * high for wide, high in sides]
     assert [min(shapes), max(shapes)] == pytest.approx([3 / 4, 4 / 3], rel=0.01)
     assert [min(areas), max(areas)] == pytest.approx([0.35, 1], rel=0.02)
-    # Only nearly equal, since the edges are sums of random numbers.
+    # The limits hold only nearly, because rounding affects the boxes' edges.
     assert min(shapes) > 3 / 4 - 1e-9 and max(shapes) < 4 / 3 + 1e-9 and min(areas) > 0.35 - 1e-9

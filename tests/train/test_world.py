@@ -112,7 +112,7 @@ def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Pa
         assert expected["rows"].tolist() == list(range(count)) and len(expected["photos"]) == count
         assert torch.cat([one[name]["rows"] for one in together]).sort().values.tolist() == list(range(count))
         for one in together:
-            assert len(one[name]["rows"]), "a process has nothing of a split that is large enough"
+            assert len(one[name]["rows"]), "a process has no rows of a split that has enough for all"
             for same in ("photos", "fingerprint"):
                 assert one[name][same] == expected[same]
             for same in ("labels", "sample"):
@@ -120,7 +120,7 @@ def test_processes_together_hold_what_one_process_holds(tiny: Path, tmp_path: Pa
             torch.testing.assert_close(
                 one[name]["features"], expected["features"][one[name]["rows"]], atol=1e-4, rtol=1e-4
             )
-            # Each process knows a head's answers for all photos.
+            # Each process gets the head's logits for all photos.
             torch.testing.assert_close(one[name]["logits"], expected["logits"], atol=1e-4, rtol=1e-4)
     assert all(one["unreadable"] == [str(tiny / "train" / "brick" / "001.jpg")] for one in (alone, *together))
 
@@ -146,7 +146,7 @@ def test_sigterm_keeps_the_features_of_one_in_the_pass_and_of_one_that_waits_for
     end = time.monotonic() + 300
     while not list(cache.glob("*/*.safetensors")) and time.monotonic() < end:
         time.sleep(0.1)
-    time.sleep(1)  # it has written its features and goes on to wait
+    time.sleep(1)  # the process has written its features and now waits
     for process in processes:
         process.send_signal(signal.SIGTERM)
     slow.send_signal(signal.SIGCONT)

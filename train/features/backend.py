@@ -1,6 +1,6 @@
-"""Which backend computes a feature pass: OpenVINO where it computes the same features as torch and is faster, else torch.
+"""Chooses the backend of a feature pass: OpenVINO if it computes the same features as torch and is faster, else torch.
 
-The same features means: at float32 torch's own, and at bfloat16 as near to torch's float32 features as torch's own bfloat16 is. A
+"The same features" means: at float32 equal to torch's; at bfloat16 as near to torch's float32 features as torch's bfloat16 features are. A
 probe on a few photos of the job decides.
 """
 
@@ -24,9 +24,8 @@ from train.processes.world import World, local_threads
 # From this number of photos and views on, OpenVINO saves more time than opening it takes: 1.3 s of processor time for lite0 and 3.1 s for
 # inception_v3, which saved 2 ms and 3 ms a photo on two lanes.
 CONVERTED_FROM = 1000
-# How far the features may be from torch's in float32: this share of their length at float32, and at bfloat16 this many times as
-# far as torch's own bfloat16 features. For 18 networks with random weights it was 1e-6 at
-# most, and 0.83 to 1.13 times.
+# The largest distance of features from torch's float32 features: at float32 as a share of their length, at bfloat16 as a multiple of the
+# distance of torch's bfloat16 features. For 18 networks with random weights it was 1e-6 at most, and 0.83 to 1.13 times.
 EXACT, AS_TORCH = 1e-4, 1.25
 TURNS = 2  # runs of each library in the probe; the faster run counts
 GAIN = 1.1  # OpenVINO must be this many times as fast as torch; less may be noise
@@ -38,13 +37,13 @@ class Probe:
 
     photos: int
     error: float
-    torch_error: float  # of torch at the same precision
+    torch_error: float  # the error of torch at the same precision
     speedup: float  # torch's time over OpenVINO's
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """The backend of a feature pass, and a clause that says why; `forward` is None where torch computes."""
+    """The backend of a feature pass, and the reason as a clause; `forward` is None if torch computes."""
 
     backend: Backend
     reason: str
@@ -88,7 +87,7 @@ def choose(model: Classifier, precision: str, missing: int, pixels: list[Pixels]
 
 
 def _open(model: Classifier, precision: str, pixels: list[Pixels]) -> tuple[Forward | None, Probe | str]:
-    """Open OpenVINO for this process's lanes and probe it. Return the measurements, or a clause that says why it cannot be used."""
+    """Open OpenVINO for this process's lanes and probe it. Return the measurements, or a clause with the reason why it cannot be used."""
     threads = torch.get_num_threads()
     # One thread, as in a lane. Trap: on a busy machine torch's threads wait for each other, and a trace took 3 s instead of 0.9.
     torch.set_num_threads(1)
@@ -122,7 +121,7 @@ def _probe(model: Classifier, opened: Forward, precision: str, pixels: Pixels) -
     seconds, error = dict.fromkeys(ways, float("inf")), dict.fromkeys(ways, 0.0)
     for _ in range(TURNS):
         for name, way in ways.items():
-            # Each computes on one thread, so that the processor's time says how fast it is also on a busy machine.
+            # Each library computes on one thread. So its processor time shows its speed even on a busy machine.
             start = time.process_time()
             features = way()
             seconds[name] = min(seconds[name], time.process_time() - start)

@@ -23,13 +23,13 @@ from classifier.spec import Preprocessing
 
 SHARD = 1024  # photos in a shard; a process that is killed loses at most this many features
 OPEN = 32  # the number of shards mapped at a time; photos are mostly read in the order in which they were kept
-# Raise it whenever images.py makes other pixels from the same bytes, or the pass other features from the same pixels. Then
-# no feature that was made the old way is found.
+# Raise this number when images.py makes other pixels from the same bytes, or the pass other features from the same pixels. Then old
+# features are no longer found.
 PIXELS_VERSION = 5
 
 
 def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str) -> str:
-    """Return the SHA-256 of everything that decides a feature but the photo: weights, preprocessing and precision.
+    """Return the SHA-256 of everything except the photo that decides a feature: weights, preprocessing and precision.
 
     OpenVINO and torch share a key, since at one precision they have the same numerics. At float32 a probe holds them within 1e-4 of
     each other. At bfloat16 lite0's features of 540 photos differed by 0.8 % of their length between OpenVINO and the folded torch,
@@ -43,7 +43,7 @@ def cache_key(backbone: nn.Module, preprocessing: Preprocessing, precision: str)
 
 
 class FeatureCache:
-    """The kept features of one backbone, preprocessing and precision, which together are the `key`.
+    """The kept features of one `key`: a combination of backbone, preprocessing and precision.
 
     In memory it holds only the place of each feature on disk. A damaged shard is left out, and named unless `quiet`. Threads may
     share it.
@@ -124,7 +124,7 @@ _ROWS = 2**32
 
 
 def _digests(path: Path) -> list[bytes]:
-    """Return the digests of a shard's rows; raises what safetensors raises, and ValueError."""
+    """Return the digests of a shard's rows; raises the errors of safetensors, and ValueError."""
     with safe_open(path, framework="np") as shard:
         digests = shard.get_tensor("digests")
         if digests.ndim != 2 or shard.get_slice("features").get_shape()[0] != len(digests):

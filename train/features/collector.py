@@ -1,7 +1,7 @@
 """The feature pass on a GPU: lanes decode, and one thread sends their photos through the backbone in full batches.
 
-cuDNN keeps its plans for each thread and each shape. The lanes are new threads in every pass, so each would make the plans
-again. Therefore the thread that takes the chunks computes, and a last batch that is not full is filled up.
+cuDNN keeps its plans per thread and shape. The lanes are new threads in every pass, so they would make the plans again. Therefore only the
+thread that collects the chunks computes, and it fills up an incomplete last batch.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ class _Batches:
             except RuntimeError as error:
                 if self._size == 1 or not is_full(error):
                     raise
-            # Outside of the except block, because in it the error would still keep the memory of the batch.
+            # This is outside of the except block because the error keeps the batch's memory in use.
             self._size //= 2
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The feature pass: every photo goes once through the frozen backbone, and the head trains on the features that come out."""
+"""The feature pass: every photo goes once through the frozen backbone, and the head trains on the resulting features."""
 
 import contextlib
 import hashlib
@@ -57,7 +57,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A photo that was left out because it cannot be read, and why it cannot."""
+    """A photo that cannot be read and is left out, and the reason."""
 
     path: Path
     reason: str
@@ -81,7 +81,7 @@ class FeaturePass:
     def choose(self, photos: PhotoSet, *, cache: Path | None = None, views: int = 0) -> Choice:
         """Return the fastest backend for these photos; a copy of this pass with its `forward` then computes on it."""
         images = _images(photos.splits, views)
-        # In a small pass no photo is opened for this.
+        # For a small pass, decide without opening photos.
         enough = images >= backend.CONVERTED_FROM
         sampled = read_sample(photos, views, self.model.preprocessing, self.pack) if enough else []
         # Quiet, because `extract` opens the cache again, and names its damaged shards.
@@ -102,8 +102,8 @@ class FeaturePass:
         train also gets `views` augmented copies. The pixels of `sample` photos of each split are returned too.
 
         Raises DataError when more than `max_unreadable` percent of all photos are unreadable, when all photos of a split
-        are, and when all train photos of a class are. A process that is alone checks the first after every chunk; several
-        check it at the end. Raises Stopped on SIGTERM. What was computed before an error stays in the cache.
+        are, and when all train photos of a class are. A single process checks `max_unreadable` after every chunk; several processes check
+        it at the end. Raises Stopped on SIGTERM. Features computed before an error stay in the cache.
         """
         splits = photos.splits
         store = self._store(cache) if cache else None

@@ -1,4 +1,4 @@
-"""What the network sees of the training photos: mean and standard deviation of each channel, after normalisation."""
+"""The network's input from the training photos: mean and standard deviation of each channel, after normalisation."""
 
 import numpy as np
 import numpy.typing as npt

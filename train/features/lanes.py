@@ -31,8 +31,8 @@ CHUNK = 8
 class Work:
     """A run of photos for one lane.
 
-    They follow each other in the split `split`. `start` is the place of the first one among all photos of the split, `first`
-    its place among those that this process does. Each photo gets `views` augmented copies.
+    They are consecutive photos of `split`. `start` is the first one's index among all photos of the split, `first` its index among those of
+    this process. Each photo gets `views` augmented copies.
     """
 
     split: str
@@ -40,12 +40,12 @@ class Work:
     start: int
     first: int
     views: int
-    wanted: Collection[int]  # places in `photos`; the pixels of these photos are kept
+    wanted: Collection[int]  # indices in `photos` of the photos whose pixels are kept
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The results of some work; each photo is named by its place in `work.photos`."""
+    """The results of some work; photos are identified by their index in `work.photos`."""
 
     work: Work
     digests: dict[int, bytes] = field(default_factory=dict)
@@ -59,14 +59,14 @@ class Chunk:
 
 @dataclass
 class PassSeconds:
-    """How long some photos took: to read and decode them, to move them to the device, and to send them through the backbone."""
+    """The seconds that some photos took: reading and decoding, copying to the device, and the backbone's pass."""
 
     read: float = 0.0
     move: float = 0.0
     forward: float = 0.0
 
     def add(self, other: "PassSeconds", share: float) -> None:
-        """Add a share of what several chunks took together."""
+        """Add a share of the times of several chunks."""
         self.move += share * other.move
         self.forward += share * other.forward
 
@@ -118,7 +118,7 @@ class Shared:
     def keep(self, chunk: Chunk, views: Sequence[View], features: Tensor) -> None:
         """Put the features of some views into the chunk and the store.
 
-        The store gets them at once, since a pass that is stopped takes in no further chunks.
+        The store gets them at once, because a stopped pass collects no further chunks.
         """
         if self.store is not None:
             self.store.add({view.key: row for view, row in zip(views, features, strict=True)})
@@ -177,7 +177,7 @@ def _cut(decoded: Decoded, view: int, key: bytes) -> Pixels:
 def forward(model: Classifier, pixels: Tensor, precision: str, seconds: PassSeconds | None = None) -> Tensor:
     """Return float32 features [N, D] on the CPU for uint8 pixels [N, H, W, 3], and add the time that it took to `seconds`.
 
-    On a GPU, moving is the time in which the copy is started; the copy itself counts as a part of the forward pass.
+    On a GPU, copying counts only the start of the copy; the copy itself is part of the forward pass.
     """
     device = next(model.parameters()).device
     started = time.perf_counter()

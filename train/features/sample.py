@@ -1,4 +1,4 @@
-"""A few photos from all splits of a job. They probe a backend, and show which share of the features an earlier job has stored."""
+"""A few photos from all splits of a job, to probe a backend and to estimate how many features an earlier job has stored."""
 
 import contextlib
 import hashlib
@@ -39,6 +39,6 @@ def read_sample(photos: PhotoSet, views: int, preprocessing: Preprocessing, pack
 
 
 def share_missing(sampled: list[Sampled], store: FeatureCache | None) -> float:
-    """Return which share of the sampled photos' features is not kept, from 0 to 1."""
+    """Return the share, from 0 to 1, of the sampled photos' features that the cache does not hold."""
     keys = [key for one in sampled for key in one.keys]
     return 1.0 if store is None or not keys else sum(store.find(key) is None for key in keys) / len(keys)

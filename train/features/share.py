@@ -15,9 +15,9 @@ from train.features.table import IN_MEMORY, allocate, compact
 
 @dataclass(frozen=True, kw_only=True)
 class Contribution:
-    """The facts about a process's share that it sends to the other processes. A photo is named by its place among all photos of the split.
+    """The facts about a process's share that it sends to the other processes. Photos are named by their index in the split.
 
-    `readable` is int64 [n], `digests` uint8 [n, 32] (SHA-256), and `columns` how many numbers a feature has, 0 without any.
+    `readable` is int64 [n], `digests` uint8 [n, 32] (SHA-256), and `columns` the length of a feature, 0 if there are none.
     """
 
     readable: npt.NDArray[np.int64]
@@ -74,7 +74,7 @@ class Share:
         return compact(self._table, torch.from_numpy(np.tile(self._readable, self.copies)))
 
     def _room(self, columns: int) -> Tensor:
-        """Return the table of features. It is made when the first feature comes, which shows how many numbers each has."""
+        """Return the table of features. It is made for the first feature, whose length is the number of columns."""
         if self._table is None:
             in_memory = 4 * self._rows * columns <= IN_MEMORY
             self._table = allocate(len(self.places) * self.copies, columns, in_memory=in_memory)

@@ -1,4 +1,4 @@
-"""A table whose rows arrive one after another. It is in memory, or in a file if it is large, but never in both."""
+"""A table whose rows arrive one after another. It is either in memory or, if it is large, in a file."""
 
 import os
 import tempfile
@@ -18,7 +18,7 @@ def allocate(rows: int, columns: int, *, in_memory: bool) -> Tensor:
     if in_memory or not size:
         return torch.empty(rows, columns)
     try:
-        # The file never has a name, so nothing is left behind however the process ends.
+        # The file never has a name, so no file remains after any end of the process.
         with tempfile.TemporaryFile() as file:
             # Trap: in a sparse file, a full disk would end the job by SIGBUS without a message.
             os.posix_fallocate(file.fileno(), 0, size)

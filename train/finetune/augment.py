@@ -36,7 +36,7 @@ def photo_augmentation(config: Config, preprocessing: Preprocessing) -> Callable
 
 
 def batch_augmentation(config: Config, classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None:
-    """Return a function that applies mixup, cutmix or one of the two at random; None if neither is wanted.
+    """Return a function that applies mixup, cutmix or one of the two at random; None if the configuration has neither.
 
     It takes pixels [N, H, W, 3] and labels [N], and returns mixed pixels and probabilities [N, classes].
     """
@@ -51,7 +51,7 @@ def batch_augmentation(config: Config, classes: int) -> Callable[[Tensor, Tensor
     mix = v2.RandomChoice(mixes)
 
     def apply(pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        # torchvision wants [N, 3, H, W]. The memory stays as it is, which torch calls channels_last.
+        # torchvision wants [N, 3, H, W]. The memory is not rearranged; torch calls this layout channels_last.
         images, targets = mix(pixels.permute(0, 3, 1, 2).float(), labels)
         return images.permute(0, 2, 3, 1), targets
 

@@ -30,7 +30,7 @@ PR_SET_PDEATHSIG = 1  # an option of prctl(2)
 
 @dataclass(kw_only=True)
 class Photos(Dataset[Sample]):
-    """Augmented photos, by epoch and place: pixels uint8 [crop, crop, 3] and a label, or what is wrong with the photo."""
+    """Augmented photos, by epoch and index: pixels uint8 [crop, crop, 3] and a label, or a sentence about an unreadable photo."""
 
     photos: Sequence[Photo]
     config: Config
@@ -39,7 +39,7 @@ class Photos(Dataset[Sample]):
 
     def __post_init__(self) -> None:
         self._augment = photo_augmentation(self.config, self.preprocessing)
-        # Photos are decoded large enough that even the smallest crop need not be enlarged.
+        # Photos are decoded so large that even the smallest crop is not enlarged.
         smallest = self.preprocessing.crop / self.config.crop_scale**0.5
         self._short_side = int(max(self.preprocessing.resize, smallest))
 
@@ -80,8 +80,8 @@ def load(photos: Photos, steps: list[list[tuple[int, int]]]) -> Generator[Batch,
 
 def die_with_parent(parent: int, number: int) -> None:
     """Ask the kernel to kill this worker process when its parent ends."""
-    # Trap: a worker whose parent was killed would wait for ever to write its batch. If the parent was killed before prctl, no
-    # signal comes; then the worker has another parent by now.
+    # Trap: a worker whose parent was killed would wait without end to write its batch. No signal comes if the parent was killed before
+    # prctl; then the worker already has another parent.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
@@ -92,7 +92,7 @@ def _collate(crop: int, samples: list[Sample]) -> Any:
 
     If a photo cannot be read, return the sentence on the first such photo.
     """
-    if not samples:  # other processes may have all photos of a small last step
+    if not samples:  # the other processes may have all photos of a small last step
         return np.empty((0, crop, crop, 3), np.uint8), np.empty(0, np.int64)
     wrong = next((sample for sample in samples if isinstance(sample, str)), None)
     if wrong is not None:

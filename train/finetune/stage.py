@@ -106,9 +106,9 @@ def _updates(
 
 
 class WithAuxiliary(nn.Module):
-    """A classifier with a second classifier on one of its backbone's layers, as Inception-v3 was trained.
+    """A classifier with a second classifier on one of its backbone's layers, as in the training of Inception-v3.
 
-    In training it returns the logits of both, else those of the first one.
+    In training mode it returns both classifiers' logits, else the first one's.
     """
 
     def __init__(self, classifier: Classifier, layer: str, auxiliary: nn.Module) -> None:
@@ -140,8 +140,7 @@ def predict_photos(
 def _fits_lanes(model: nn.Module) -> bool:
     """Return whether several threads may run a model at once.
 
-    They may not when it draws random numbers, since the threads would draw them in another order each time, nor when it
-    remembers its inputs.
+    They may not if the model draws random numbers, because the threads' order changes, or if it remembers its inputs.
     """
     names = ("dropout", "stochasticdepth", "droppath")
     return not isinstance(model, WithAuxiliary) and not any(

@@ -12,7 +12,7 @@ class Rule:
     """The meaning of some hyperparameters of other programs.
 
     They are read as our hyperparameter `ours`, or ignored if `ours` is "". If `values` is not None, it maps patterns of values to
-    our values, and all other values are refused. `answer` is the reason, or says what to use.
+    our values, and all other values are refused. `answer` is the reason or the remedy.
     """
 
     names: tuple[str, ...]

@@ -19,8 +19,8 @@ HINT = 0.8
 class Given:
     """A job's hyperparameters. `values` holds their texts by our names.
 
-    `called` holds the name that the job used for each of ours. `notes` are sentences on names that were read as ours or ignored,
-    `problems` on names that are refused.
+    `called` maps our names to those that the job used. `notes` are sentences about translated and ignored names, `problems` about refused
+    names.
     """
 
     values: Mapping[str, str]
@@ -112,4 +112,4 @@ def _unknown(names: list[str], ours: Collection[str]) -> str:
         near = get_close_matches(plain_name(name), known, n=1, cutoff=HINT)
         said.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     verb = "hyperparameter {} is unknown" if len(names) == 1 else "hyperparameters {} are unknown"
-    return f"{verb.format(', '.join(said))}; leave out what is not known: {', '.join(ours)}"
+    return f"{verb.format(', '.join(said))}; leave out names that are not in this list: {', '.join(ours)}"

@@ -1,1 +1,1 @@
-"""The head on frozen features: how it learns (stage), the search for hyperparameters (search), and its optimum by L-BFGS (optimum)."""
+"""The head on frozen features: its training (stage), the search for its hyperparameters (search), and its optimum by L-BFGS (optimum)."""

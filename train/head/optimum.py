@@ -1,8 +1,8 @@
 """The head at its optimum, and the search for its L2 term.
 
 Without hidden layers the loss on frozen features is convex. With an L2 term, which is half of `weight-decay` times the sum of the
-weights' squares, it has one optimum: no seed, learning rate, batch size or number of epochs decides where it lies. The search
-begins with the strongest L2 term, with which the optimum is found soonest. Each value starts from the optimum of the one before.
+weights' squares, it has exactly one optimum, whatever the seed, learning rate, batch size and number of epochs. The search begins with the
+strongest L2 term, whose optimum is found fastest. Each further value starts from the previous optimum.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ from train.loop.engine import copied
 from train.loop.stage import Best, Stage, State
 from train.report import Records
 
-# Values of weight-decay: half powers of 10 from 1 to 1e-7. The best value was 0.0003 for lite0's features of 120 breeds, whose squared
-# norm around their mean is about 150; it grows and falls with that number.
+# Values of weight-decay: half powers of 10 from 1 to 1e-7. The best value was 0.0003 for lite0's features of 120 breeds, whose squared norm
+# around their mean is about 150; it grows with that number.
 VALUES = tuple(float(f"{10 ** (-half / 2):.2g}") for half in range(15))
-PATIENCE = 2  # The search ends after so many values without a lower validation loss, if early-stopping is 0.
+PATIENCE = 2  # If early-stopping is 0, the search ends after this many values without a lower validation loss.
 
 
 def optimum(
@@ -34,7 +34,7 @@ def optimum(
     checkpoints: Checkpoints | None = None,
     saved: Saved | None = None,
 ) -> Found:
-    """Leave a stage's head at the optimum of its loss on the features, and return that as the only epoch of the best trial.
+    """Move a stage's head to the optimum of its loss on the features, and return this model as the only epoch of the best trial.
 
     With `weight_decay` 0 the L2 terms of VALUES are tried, each as a trial with a record and a line, and the one of the lowest
     validation loss is kept. The loss decides because it has less noise than the accuracy, which is often equal for neighbouring values.

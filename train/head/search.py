@@ -21,8 +21,8 @@ from train.loop.stage import Best
 from train.processes.world import World, local_threads
 from train.report import Records
 
-# Trials of a round: they are suggested together, and then trained side by side. It is a constant, so that the number of cores
-# decides no result. The sampler's first ten suggestions look at no other trial anyway.
+# Trials in a round: they are suggested together, then trained side by side. The number is constant, so results do not depend on the number
+# of cores. The sampler's first ten suggestions do not depend on other trials anyway.
 ROUND = 10
 
 Epoch = tuple[int, Mapping[str, Any]]
@@ -43,8 +43,8 @@ class Trial:
     """The facts about one trial for the records and the log: its best epoch and that epoch's score, or why it failed."""
 
     number: int
-    total: str  # how many trials there are
-    hyperparameters: Mapping[str, Any]  # the hyperparameters that were chosen for it
+    total: str  # the number of all trials
+    hyperparameters: Mapping[str, Any]  # the trial's hyperparameters
     epoch: int | None
     score: tuple[float, float] | None  # as in Best
     seconds: float
@@ -57,7 +57,7 @@ class _Tried:
 
     found: Found | None
     seconds: float
-    stopped: bool  # whether SIGTERM stopped it before its end
+    stopped: bool  # whether SIGTERM stopped the trial before its end
     failure: str = ""
 
 
@@ -69,16 +69,15 @@ def search(
     records: Records,
     world: World,
 ) -> Found:
-    """Try `config.search_trials` configurations, leave the head as the best one's, and return that one.
+    """Try `config.search_trials` configurations, give the head the best trial's weights, and return that trial.
 
     Only the hyperparameters in `names` vary. The best trial has the highest validation accuracy, then the lowest loss, then
     the lowest number. Every trial starts from the head as it is and from the same random numbers, as a job with its
-    hyperparameters would, and writes a record and a line. The best trial is not trained again. That would cost time, and it would give a
-    slightly different model, because threads add up sums in another order. A trial whose loss is no
-    longer a number fails alone; raises ConfigError when all do.
+    hyperparameters would, and writes a record and a line. The best trial is not trained again: this would take time, and the model would
+    differ slightly, because threads change the order of sums. A trial whose loss is no longer a number fails, and the others continue;
+    raises ConfigError if all fail.
 
-    The trials of a round run side by side, one on each core. After SIGTERM those that had ended are compared, and the others
-    are left out.
+    The trials of a round run side by side, one on each core. After SIGTERM only the finished trials are compared.
     """
     import optuna
 
@@ -99,7 +98,7 @@ def search(
             for number, suggestion, chosen, result in zip(numbers, suggestions, choices, results, strict=True):
                 found, failure = result.found, result.failure
                 if result.stopped:
-                    if won is None:  # keep what the trial has learnt so far, because there is nothing better
+                    if won is None:  # keep the unfinished trial's model, because there is no better one
                         won, kept = found, number
                     continue
                 best = found.best if found else None
@@ -132,9 +131,9 @@ def _lanes(config: Config, world: World) -> Generator[Lanes, None, None]:
 
     Threads that compute one trial together wait for one another in each of its thousands of steps: on two cores that others use
     too, 20 trials took 55 s on two threads and 7 s on one. Computing all heads of one batch size as one matrix product took 0.9 of the
-    processor's time, but it would need a second training loop, which could train only heads without hidden layers. Two cases need one trial
-    after the other: dropout, which draws from the process's only random generator, and several processes, which must add up their gradients
-    in the same order.
+    processor's time, but it would need a second training loop, which could train only heads without hidden layers. In two cases the trials
+    run one after the other: dropout, which draws from the process's only random generator, and several processes, which must add up their
+    gradients in the same order.
     """
     threads = torch.get_num_threads()
     lanes = 1 if config.dropout or world.size > 1 else min(local_threads(), ROUND)

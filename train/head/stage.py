@@ -58,7 +58,7 @@ def predict(head: nn.Module, split: Features, world: World) -> Tensor:
 
 
 def classes_of(head: nn.Module) -> int:
-    """Return how many classes a head has. The photos may have fewer, if some class has no readable photo."""
+    """Return a head's number of classes. The photos may have fewer classes, if a class has no readable photo."""
     return last_layer(head).out_features
 
 

@@ -1,1 +1,1 @@
-"""The training loop of both stages: what a stage is, its batches, steps and epochs, and the checkpoints that it writes."""
+"""The training loop of both stages: the stages, their batches, steps and epochs, and the checkpoints."""

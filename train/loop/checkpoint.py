@@ -1,8 +1,8 @@
-"""Checkpoints: all that a job needs to go on after it was killed, as if nothing had happened. Only the chief writes them.
+"""Checkpoints: the state with which a killed job continues as if it had not been interrupted. Only the chief writes them.
 
 The folder holds the newest two checkpoints and the best model of each stage. `head-0003-000040.<digest>.pt` was written after step
-40 of epoch 3, `best-head-0002.<digest>.pt` holds the model after epoch 2. A file is written beside its place and renamed. Its name
-holds the digest of its content, by which damaged files are found. torch.load(weights_only=True) reads them, which runs no code.
+40 of epoch 3, `best-head-0002.<digest>.pt` holds the model after epoch 2. A file is written under a temporary name and then renamed. Its
+name holds the digest of its content, which reveals damage. Files are read by torch.load(weights_only=True), which runs no code.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ class Saved:
 class Checkpoints:
     """The checkpoints of one job in `folder`, written every `every` seconds.
 
-    `job` holds what must be the same when the job goes on: hyperparameters, classes, and the photos' fingerprints.
+    `job` holds the values that must be the same when the job continues: hyperparameters, classes, and the photos' fingerprints.
     """
 
     def __init__(self, folder: Path, job: Mapping[str, Any], every: float, world: World) -> None:
@@ -72,7 +72,7 @@ class Checkpoints:
                 left.unlink()
 
     def due(self) -> bool:
-        """Return whether it is time for a checkpoint; in other processes than the chief it never is."""
+        """Return whether it is time for a checkpoint; always False in processes other than the chief."""
         return self._world.chief and time.monotonic() - self._last >= self._every
 
     def save(self, stage: Stage, state: State) -> None:
@@ -101,7 +101,7 @@ class Checkpoints:
             old.unlink(missing_ok=True)
 
     def load(self) -> Saved | None:
-        """Return the newest sound checkpoint, in all processes, or None where there is none.
+        """Return the newest undamaged checkpoint, the same in all processes; None if there is no such checkpoint.
 
         Raises ConfigError if it comes from a job with other hyperparameters, classes or photos.
         """
@@ -126,7 +126,7 @@ class Checkpoints:
             path.unlink(missing_ok=True)
 
     def _found(self) -> list[Path]:
-        """Return the checkpoints, newest first. Their names say which is newer; files copied from S3 have other times."""
+        """Return the checkpoints, newest first. They are ordered by name, because files copied from S3 have other times."""
         found = [path for stage in STAGES for path in sorted(self._folder.glob(f"{stage}-*.pt"))]
         return found[::-1]
 
@@ -153,7 +153,7 @@ class Checkpoints:
         return path
 
     def _read_first(self, paths: list[Path]) -> dict[str, Any] | None:
-        """Return the content of the first sound file. The chief reads it and sends it to all processes."""
+        """Return the content of the first undamaged file. The chief reads it and sends it to all processes."""
         content, refusal = None, None
         for path in paths:
             try:
@@ -163,7 +163,7 @@ class Checkpoints:
                 content = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
             except Exception as error:  # torch raises many types
                 print(f"checkpoint {path} is damaged and left out: {error}", file=sys.stderr, flush=True)
-                # A damaged file must not count as one of the two that are kept.
+                # A damaged file must not count as one of the two newest.
                 path.unlink(missing_ok=True)
                 continue
             refusal = self._difference(path, content)
@@ -176,7 +176,7 @@ class Checkpoints:
 
     def _difference(self, path: Path, content: Mapping[str, Any]) -> str | None:
         """Return a sentence on how the job that wrote a checkpoint differs from this one, or None."""
-        remedy = f"empty {self._folder} to start anew, or give what it was written with"
+        remedy = f"empty {self._folder} to start anew, or give the settings and photos with which it was written"
         if content.get("format") != FORMAT:
             return f"checkpoint {path} has format {content.get('format')!r}, this program writes {FORMAT}; {remedy}"
         then, now = content["job"], self._job

@@ -35,13 +35,13 @@ def fit(
     state: State | None = None,
     best: Best | None = None,
 ) -> Best | None:
-    """Train a stage's model, leave it as it was after its best epoch, and return that epoch; None where none was finished.
+    """Train a stage's model, leave it as it was after its best epoch, and return that epoch; None if no epoch was finished.
 
     The best epoch has the highest validation accuracy, then the lowest loss, and must be better than `best`. `on_epoch` is
     called after every epoch with its number (from 1) and its metrics; the metrics `step_losses` and `step_seconds` hold one
-    number for each step. After SIGTERM the step under way is finished. Every random number of a step follows from seed,
-    stage, epoch, step and process, so a run that goes on from `state` draws the same as one that was never interrupted.
-    `monitor` gets each step. Raises ConfigError when the loss is no longer a number.
+    number for each step. After SIGTERM the step under way is finished. Seed, stage, epoch, step and process determine every random number
+    of a step. So a run that continues from `state` draws the same numbers as an uninterrupted run. `monitor` gets each step. Raises
+    ConfigError when the loss is no longer a number.
     """
     state, monitor = state or State(), monitor or Monitor()
     runner = compiled(stage.model) if stage.compile else stage.model
@@ -71,7 +71,7 @@ def fit(
         if checkpoints:
             checkpoints.epochs.append({"stage": stage.name, "epoch": epoch, "metrics": metrics})
             checkpoints.save(stage, state)
-        # Last, so that a job that is killed just before and goes on later does not print this epoch's metrics twice.
+        # Last: a job that is killed just before this call and continues later must not print this epoch's metrics twice.
         on_epoch(epoch, metrics)
     if best is not None:
         stage.model.load_state_dict(best.model)
@@ -127,7 +127,7 @@ def _learn_epoch(
 
 
 def set_learning(model: nn.Module) -> None:
-    """Put a model into training mode, but leave the statistics of its batch normalisation as they are."""
+    """Put a model into training mode, but freeze the statistics of its batch normalisation."""
     model.train()
     for module in model.modules():
         # The statistics of the pretraining are better: its batches were larger than ours.

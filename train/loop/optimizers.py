@@ -1,4 +1,4 @@
-"""Optimizers, and the rates at which the layers of a backbone learn."""
+"""Optimizers, and the learning rates of a backbone's layers."""
 
 import math
 from collections.abc import Iterable
@@ -17,8 +17,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the configuration's optimizer for groups of parameters, without weight decay for vectors (norms, biases).
 
-    `fused` lets Adam change all of a tensor in one pass. Trap: it then pairs weights with gradients by their place in memory, so both
-    must have the same layout. The gradients of a convolution in channels_last may not.
+    `fused` makes Adam update a tensor in one pass. Trap: it then pairs weights with gradients by their place in memory, so both
+    must have the same layout. The gradients of a convolution in channels_last may have another layout.
     """
     split = []
     for group in groups:

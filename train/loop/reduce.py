@@ -15,10 +15,10 @@ BUCKET = (
 
 @contextlib.contextmanager
 def overlapped(parameters: Sequence[nn.Parameter], passes: int, size: int = BUCKET) -> Generator[None, None, None]:
-    """Put the gradients' sums into each .grad: over the `passes` backward passes that run inside, and over all processes.
+    """While the block runs `passes` backward passes, sum the gradients in each .grad: over these passes and over all processes.
 
-    Gradients travel in buckets, from the last layer to the first. A bucket is sent as soon as the last pass has all of its
-    gradients. All processes send the buckets in the same order, as torch.distributed requires.
+    Gradients travel in buckets, from the last layer to the first. A bucket is sent as soon as the last pass has computed all of the
+    bucket's gradients. All processes send the buckets in the same order, as torch.distributed requires.
     """
     buckets = _buckets(parameters, size)
     missing = [passes * len(bucket) for bucket in buckets]

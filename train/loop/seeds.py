@@ -1,4 +1,4 @@
-"""Random numbers that depend only on where in the job they are drawn, not on what was drawn before.
+"""Random numbers that depend only on the place in the job where they are drawn, not on earlier draws.
 
 So a run that goes on from a checkpoint, or has more worker processes, draws the same numbers as any other.
 """

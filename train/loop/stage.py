@@ -1,4 +1,4 @@
-"""What the training loop works on: a stage (the head on features, or fine-tuning), its state, and its best epoch so far."""
+"""The data of the training loop: a stage (the head on features, or fine-tuning), its state, and its best epoch so far."""
 
 import contextlib
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -16,15 +16,15 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(kw_only=True)
 class Stage:
-    """How a model is trained: where its batches come from, what its loss is, how it learns and how it is judged."""
+    """One stage of training: the source of batches, the loss, the updates, and the evaluation."""
 
     name: str
-    seed: int  # the job's seed; it, the stage's name and the step's place decide every random number of a step
+    seed: int  # the job's seed; with the stage's name and the step's place it determines every random number of a step
     updates: Updates
     epochs: int
     batch_size: int
-    labels: Tensor  # int64 [N], of all training photos in all processes
-    # Yields this process's part of each step of an epoch, in main memory. Each step is a tensor of places in `labels`.
+    labels: Tensor  # int64 [N]: the labels of all training photos in all processes
+    # Yields this process's part of each step of an epoch, in main memory. Each step is a tensor of indices into `labels`.
     batches: Callable[[int, Sequence[Tensor]], Generator[Batch, None, None]]
     # Returns a model's logits for all validation photos, and their labels.
     predict: Callable[[nn.Module], tuple[Tensor, Tensor]]
@@ -32,12 +32,12 @@ class Stage:
     mix: Callable[[Tensor, Tensor], Batch] | None = None  # changes a batch first: mixup or cutmix
     label_smoothing: float = 0.0
     class_weights: Tensor | None = None
-    # The stage ends after so many epochs without a better one; 0 means that it never ends early.
+    # The stage ends after this many epochs without a better one; with 0 it never ends early.
     early_stopping: int = 0
     auxiliary: float = 0.0  # weight of the auxiliary logits' loss
     autocast: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
     accumulate: int = 1  # parts that each step is split into, one after the other
-    # If every core computes one part of a step at a time: the photos in a part. 0 means that the parts are computed in turn.
+    # The photos in a part of a step, if every core computes one part at a time; 0 if the parts are computed one after the other.
     lane: int = 0
     compile: bool = False
 
@@ -49,7 +49,7 @@ class Stage:
 
 @dataclass
 class State:
-    """How far a stage is: the next epoch and step, and what was measured in this epoch so far.
+    """A stage's progress: the next epoch and step, and this epoch's measurements so far.
 
     `losses` and `seconds` hold one number for each step.
     """

@@ -57,7 +57,7 @@ def learn(stage: Stage, runner: nn.Module, lanes: Lanes, step: Step) -> Tensor:
         if auxiliary is not None:
             loss = loss + stage.auxiliary * loss_of(stage, auxiliary, target) / step.size
         between = clock.mark()
-        # Not backward(): when lanes add to the same .grad at the same time, some of the sums are lost.
+        # Not backward(): if lanes add to the same .grad at the same time, some additions are lost.
         gradients = torch.autograd.grad(updates.scaled(loss), parameters, materialize_grads=True)
         clock.add("forward", began, between)
         clock.add("backward", between, clock.mark())
@@ -67,12 +67,12 @@ def learn(stage: Stage, runner: nn.Module, lanes: Lanes, step: Step) -> Tensor:
     parts = max(1, min(len(inputs), -(-len(inputs) // stage.lane) if stage.lane else stage.accumulate))
     tally = torch.zeros(2, device=inputs.device)
     updates.optimizer.zero_grad()
-    # On processors this would gain nothing: all cores compute to the end, and the network is not the slow part.
+    # On processors this would gain nothing: all cores compute until the end, and the network between the hosts is not the slow part.
     overlap = world.size > 1 and inputs.is_cuda
     began = clock.mark()
     with (
         overlapped(parameters, parts) if overlap else contextlib.nullcontext(),
-        # Inside of a compiled model nothing can look at the layers.
+        # The layers of a compiled model cannot be observed.
         watch.activations() if watch and not stage.compile else contextlib.nullcontext(),
     ):
         for share, gradients in lanes(learn_part, zip(inputs.chunk(parts), targets.chunk(parts), strict=True)):

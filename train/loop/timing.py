@@ -19,14 +19,14 @@ class StepClock:
 
     def __init__(self, device: torch.device, wait: float, move: float) -> None:
         self.name = "gpu" if device.type == "cuda" else "processor"
-        self.seconds = 0.0  # of the whole step; the loop sets it
+        self.seconds = 0.0  # seconds of the whole step; the loop sets them
         self._wait, self._move = wait, move
         self._spans: list[tuple[str, Mark, Mark]] = []
         self._last: Mark | None = None
         self._together: tuple[Mark, Mark] | None = None
 
     def mark(self) -> Mark:
-        """Return a moment: now, or on a GPU the one at which it will have done all work queued so far."""
+        """Return the present moment; on a GPU, the moment at which the work queued so far will be done."""
         if self.name == "processor":
             return time.perf_counter()
         event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
@@ -39,7 +39,7 @@ class StepClock:
         self._last = last
 
     def side_by_side(self, first: Mark, last: Mark) -> None:
-        """Note that several threads computed the parts forward and backward at once, between these two moments."""
+        """Record that several threads computed the parts forward and backward at once between these two moments."""
         self._together = first, last
 
     def done(self) -> bool:

@@ -1,4 +1,4 @@
-"""How a model's weights change: the optimizer, and what comes before and after each of its steps."""
+"""The updates of a model's weights: the optimizer, and the work before and after each of its steps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 
 @dataclass(kw_only=True)
 class Updates:
-    """Changes a model's weights, once in each step of training, by the gradients that lie in `.grad`."""
+    """Changes a model's weights, once in each step of training, by the gradients in `.grad`."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -27,7 +27,7 @@ class Updates:
 
     @property
     def judged(self) -> nn.Module:
-        """The model that is judged and kept: the average where there is one."""
+        """The model that is judged and kept: the moving average if there is one."""
         return self.model if self.ema is None else self.ema.module
 
     @property
@@ -42,7 +42,7 @@ class Updates:
 
     @property
     def scale(self) -> float:
-        """The factor by which scaled() multiplies a loss, and so its gradients."""
+        """The factor by which scaled() multiplies a loss and its gradients."""
         return float(self.scaler.get_scale()) if self.scaler else 1.0
 
     def scaled(self, loss: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Several processes for one job: how they start, find each other, share the work and notice that one is gone.
+"""Several processes for one job: their start, their connection, the shares of the work, and the detection of lost processes.
 
 Imports no torch; `train.processes.world` does.
 """

@@ -1,4 +1,4 @@
-"""The check that all hosts of a job hold the same photos, since each takes its share by the photos' places in the list."""
+"""The check that all hosts of a job hold the same photos, because each takes its share by the photos' order in the list."""
 
 import contextlib
 import hashlib
@@ -19,7 +19,7 @@ NAMED = 3  # how many hosts a message names
 
 @dataclass(frozen=True)
 class Held:
-    """The photos of one host: for each path below /opt/ml the class and the size in bytes, or why it cannot use them."""
+    """The photos of one host: for each path below /opt/ml the class and the size in bytes; or the reason why they are unusable."""
 
     host: str
     photos: dict[str, tuple[str, int]]
@@ -29,8 +29,8 @@ class Held:
 def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
     """Return the job's photos if all hosts hold the same ones; else raise DataError with the difference, in every process.
 
-    `found` holds the photos that this process has listed, or what is wrong with them. Sizes are not compared behind a FastFile
-    mount, where each size would be a request to S3.
+    `found` holds the photos that this process has listed, or the error about them. Sizes on a FastFile mount are not compared, because each
+    would cost a request to S3.
     """
     if len(job.hosts) > 1:
         held = _held(job, found) if environment.LOCAL_RANK.read() == 0 else None
@@ -39,7 +39,7 @@ def agreed(world: World, job: Job, found: PhotoSet | UserError) -> PhotoSet:
         if len(digests) > 1:
             everyone = [one for one in world.gather(held) if one]
             with contextlib.suppress(RuntimeError):
-                world.barrier()  # no process leaves before all know the result
+                world.barrier()  # no process ends before all have the result
             raise DataError(f"the hosts hold different photos: {difference(everyone)}; {REMEDY}")
     if isinstance(found, UserError):
         raise found

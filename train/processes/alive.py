@@ -1,4 +1,4 @@
-"""Noticing that another process is gone. Without it, a process that waits for the other one would wait for ever."""
+"""Detects that another process is gone. Otherwise a process that waits for it would wait without end."""
 
 import threading
 import time
@@ -10,11 +10,11 @@ from torch.distributed.distributed_c10d import PrefixStore
 from train import environment
 
 BEAT = 2.0  # seconds
-SILENCE = 30.0  # seconds without a beat after which a process counts as gone
+SILENCE = 30.0  # seconds without a report after which a process counts as gone
 
 
 class Watch:
-    """A thread that says every 2 seconds that this process is alive, and calls `on_silence` when another does not say so."""
+    """A thread that reports every 2 seconds that this process is alive, and calls `on_silence` when another process stops reporting."""
 
     def __init__(self, rank: int, size: int) -> None:
         self._rank, self._size = rank, size

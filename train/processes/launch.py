@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from train.processes.alive import Watch
     from train.processes.world import World
 
-# How long torch lets a process wait for another. Watch finds processes that are gone, so this only has to be longer than any
-# wait for a slow process.
+# The time after which torch ends a process's wait for another. Watch detects lost processes, so this only has to exceed any wait for a slow
+# process.
 PATIENCE = timedelta(hours=24)
 _LOST = "another process of the job ended"
 _LOG = "a library failed or gave up; its last lines in the log say more"
@@ -54,7 +54,7 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     if job.network_interface:
         environment.GLOO_INTERFACE.set(job.network_interface)
         environment.NCCL_INTERFACE.set(job.network_interface)
-    # Each process has printed its own error by then.
+    # Each process has already printed its own error.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     command = ["--nnodes", str(len(job.hosts)), "--node-rank", str(job.hosts.index(job.current_host))]
     command += ["--nproc-per-node", str(local), "--max-restarts", "0"]
@@ -62,7 +62,7 @@ def run_torchrun(job: Job, local: int, arguments: Sequence[str]) -> int:
     config, program, its_arguments = config_from_args(parse_args([*command, "-m", "train", *arguments]))  # type: ignore[no-untyped-call]
     print(f"{len(job.hosts)} hosts with {local} processes each; {job.hosts[0]} is the chief", flush=True)
     try:
-        # It passes SIGTERM on to the processes and gives them 30 s.
+        # torchrun passes SIGTERM on to the processes and waits 30 s for their end.
         elastic_launch(config, program)(*its_arguments)
     except SignalException:
         return stop.STATUS
@@ -91,14 +91,14 @@ def killed(statuses: Mapping[int, int]) -> str:
 
 
 def _forget_consequence(base: Path) -> None:
-    """Remove the failure text if it comes from a process that only noticed the loss of another one."""
+    """Remove the failure text if it comes from a process that only detected another process's loss."""
     path = base / "output" / "failure"
     if path.exists() and path.read_text(errors="replace").startswith(_LOST):
         forget_failure(base)
 
 
 def join() -> "tuple[World, Watch | None]":
-    """Connect this process to the others of the job, and return its place among them and the watch over them."""
+    """Connect this process to the others of the job, and return its World and the watch over the others."""
     from train.processes.world import World
 
     if not started_by_torchrun():

@@ -13,9 +13,9 @@ from train import environment, stop
 
 @dataclass(frozen=True)
 class World:
-    """This process's place among the job's processes, and how they exchange values.
+    """This process's rank among the job's processes, and the exchange of values between them.
 
-    With one process every method returns what it is given.
+    With one process, each method returns its argument.
     """
 
     rank: int = 0
@@ -24,7 +24,7 @@ class World:
 
     @property
     def chief(self) -> bool:
-        """Whether this is the one process that writes the job's files; each host also measures itself."""
+        """Whether this is the one process that writes the job's files, except the measurements, which each host writes."""
         return self.rank == 0
 
     def mine(self, items: Sequence[Any]) -> Sequence[Any]:
@@ -62,7 +62,7 @@ class World:
         return tuple(map(bool, raised))
 
     def stopped(self) -> bool:
-        """Return whether any process got SIGTERM; if so, all processes take it as theirs."""
+        """Return whether any process got SIGTERM; if so, all processes stop as if they had got it."""
         (stopped,) = self.any(stop.requested.is_set())
         if stopped:
             stop.requested.set()

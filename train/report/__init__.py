@@ -1,4 +1,4 @@
-"""What a job writes about its progress: records, metric lines, TensorBoard's event files and the Debugger's tensors."""
+"""Writes a job's progress: records, metric lines, TensorBoard's event files and the Debugger's tensors."""
 
 from train.report.board import Board
 from train.report.hooks import Hook, open_hook

@@ -29,6 +29,6 @@ class Board:
             self._writer.add_scalar(f"{stage}/{name.replace(':', '_')}", metrics[name], epoch)
 
     def close(self) -> None:
-        """Write what is not written yet, and close the file."""
+        """Write all waiting data, and close the file."""
         if self._writer is not None:
             self._writer.close()

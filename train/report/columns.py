@@ -1,4 +1,4 @@
-"""Measurements that come one after another, written as columns: one record holds many rows."""
+"""Writes a series of measurements as columns: one record holds many rows."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,9 @@ from typing import Any
 from train.report.records import Records
 
 ROWS = 1000  # rows in one record at most
-SECONDS = 5.0  # seconds that a row waits at most for the record's other rows, while rows keep coming; SIGKILL loses no more than these
+SECONDS = (
+    5.0  # a row waits at most these seconds for further rows of its record; so SIGKILL loses no more than these seconds
+)
 
 
 class Columns:
@@ -42,5 +44,5 @@ class Columns:
 
 
 def _short(column: Sequence[float | None]) -> list[float | None]:
-    """Return numbers with six digits behind the point; for times in seconds these are microseconds."""
+    """Return numbers rounded to six decimals; for seconds these are microseconds."""
     return [value if value is None else round(value, 6) for value in column]

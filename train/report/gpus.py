@@ -1,6 +1,6 @@
-"""Measures how busy the GPUs are and how full their memory is. torch asks NVML for it, if the package nvidia-ml-py is installed.
+"""Measures the use of the GPUs and of their memory. torch reads it from NVML, if the package nvidia-ml-py is installed.
 
-Without that package only the memory of this process's own GPU is known.
+Without that package, only the memory of this process's own GPU is measured.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import torch
 
 @dataclass(frozen=True, kw_only=True)
 class GpuReading:
-    """One GPU: percentages from 0 to 100, and bytes; None for what is not known.
+    """One GPU: percentages from 0 to 100, and bytes; None for unknown values.
 
     `memory_activity` is the share of the time in which the memory was read or written, not how full it is.
     """
@@ -25,7 +25,7 @@ class Gpus:
 
     def __init__(self) -> None:
         self.count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        self.missing = ""  # why the GPUs' use is not known; empty if it is
+        self.missing = ""  # the reason why the GPUs' use is not known; empty if it is known
         if self.count:
             try:
                 torch.cuda.utilization(0)
@@ -37,7 +37,7 @@ class Gpus:
         return [torch.cuda.get_device_properties(number).total_memory for number in range(self.count)]
 
     def read(self) -> list[GpuReading]:
-        """Return what is known about each GPU now."""
+        """Return the present state of each GPU, as far as it is known."""
         return [self._read(number) for number in range(self.count)]
 
     def _read(self, number: int) -> GpuReading:
@@ -50,7 +50,7 @@ class Gpus:
                 )
             except Exception:  # the GPU is lost, or does not report this
                 return GpuReading(use=None, memory_activity=None, memory_bytes=None)
-        # Asking about another process's GPU would take up memory on that GPU.
+        # Reading another process's GPU would take up memory on that GPU.
         own = number == torch.cuda.current_device()
         free, total = torch.cuda.mem_get_info(number) if own else (0, 0)
         return GpuReading(use=None, memory_activity=None, memory_bytes=float(total - free) if own else None)

@@ -1,7 +1,7 @@
 """The Debugger's hook: saves losses, and reductions of gradients when the job wants them, in smdebug's own format.
 
 The model is not registered with smdebug. Its hooks on every layer would cost time in each step, save outputs (771 MB in 7 steps
-of a resnet18) and raise errors into training. Losses and gradients are at hand after each step anyway.
+of a resnet18) and raise errors into training. Losses and gradients are available after each step without hooks.
 """
 
 import atexit
@@ -27,7 +27,7 @@ _MODES = {"train": "TRAIN", "validation": "EVAL"}
 
 
 class Hook:
-    """Saves what its configuration names. After its first error it prints one line and does nothing more."""
+    """Saves the tensors that its configuration names. After its first error it prints one line and saves nothing more."""
 
     def __init__(self, hook: Any, modes: Mapping[str, Any]) -> None:
         self._hook, self._modes = hook, modes
@@ -38,7 +38,7 @@ class Hook:
         self._model = model
 
     def step(self, mode: str, losses: Mapping[str, Tensor | float]) -> None:
-        """Count one step of the mode `train` or `validation`, and save what is due. `loss` is saved as `loss_output_0`.
+        """Count one step of the mode `train` or `validation`, and save the tensors that are due. `loss` is saved as `loss_output_0`.
 
         In training it must be called after the backward pass, while the parameters have their gradients.
         """
@@ -78,7 +78,7 @@ class Hook:
                     tensor_name = f"{hook.GRADIENT_PREFIX}{type(self._model).__name__}_{name}"
                     hook._save_for_tensor(tensor_name, parameter.grad.detach().float())
         hook.last_saved_step = hook.step
-        # Programs that read while training goes on need whole files, and the list of collections once.
+        # Programs that read during training need complete files, and the list of collections once.
         hook._close_writers()
         if not hook.exported_collections:
             hook.export_collections()
@@ -86,7 +86,7 @@ class Hook:
 
     def _off(self, error: Exception) -> None:
         _say(error)
-        # When Python drops the file objects it closes them again, and would print a traceback if that fails.
+        # Python closes the file objects again when it deletes them, and would print a traceback if that failed.
         printer, sys.unraisablehook = sys.unraisablehook, lambda _: None
         try:
             self._hook.writer, self._hook.tb_writers = None, {}
@@ -129,7 +129,7 @@ def _open(config: dict[str, Any], folder: Path) -> Hook:
     import smdebug.pytorch as smd
 
     config = _narrowed(config, folder)
-    # smdebug itself would find out only in some later step that this folder cannot be written to.
+    # Otherwise smdebug would detect only in a later step that this folder is not writable.
     Path(config["LocalPath"]).expanduser().mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(config, file)

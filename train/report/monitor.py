@@ -15,7 +15,7 @@ from train.report.trace import Tracer
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Which step of a job this is: `step` counts from 1 in its epoch, `number` from 0 in its stage."""
+    """The place of a step in its job: `step` counts from 1 in the epoch, `number` from 0 in the stage."""
 
     stage: str
     epoch: int
@@ -46,7 +46,7 @@ class Monitor:
 
     @contextlib.contextmanager
     def traced(self, place: Place) -> Generator[None, None, None]:
-        """Trace what runs inside, if this step is one of those to trace."""
+        """Trace the block if this step is to be traced."""
         if self.tracer is None:
             yield
             return

@@ -1,4 +1,4 @@
-"""Reads what Linux reports about this machine in /proc, and about this container in the files of its control group.
+"""Reads Linux's reports about this machine in /proc, and about this container in the files of its control group.
 
 The counters only grow, so a rate is the difference between two readings. The first reading gives no rates.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 SECTOR = 512  # bytes, in /proc/diskstats
-# Devices that stand for others, whose bytes would count twice, or that are no disks.
+# Devices that are not disks, or that represent other devices, whose bytes would count twice.
 NOT_DISKS = ("loop", "ram", "zram", "dm-", "md", "sr", "fd")
 # Files of the kernel's control groups: first of version 2, then of version 1.
 LIMITS = ("memory.max", "memory/memory.limit_in_bytes")
@@ -22,21 +22,21 @@ CPU_LIMIT_V1, CPU_USED_V1 = ("cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"), "
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """The machine's rates since the reading before and its present values; None for what could not be read.
+    """The machine's rates since the previous reading, and its present values; None for values that could not be read.
 
     Percentages are from 0 to 100. `cores` are those that this process may use, by their number in the kernel.
     """
 
     cores: Mapping[int, float]
     cpu: float | None  # the share of the processor time that this container may use
-    io_wait: float | None  # the share of the core that waited most
-    memory: float | None  # bytes in use, without what the kernel uses only to cache files
+    io_wait: float | None  # the share of time in which the core that waited most waited for I/O
+    memory: float | None  # bytes in use, without the kernel's file cache
     rates: Mapping[str, float | None]  # bytes each second: receive, transmit, disk_read, disk_write
 
 
 @dataclass(kw_only=True)
 class Machine:
-    """Reads the files below `proc`, `cgroup` and `block`; tests lay out their own."""
+    """Reads the files below `proc`, `cgroup` and `block`; tests pass their own folders."""
 
     proc: Path = Path("/proc")
     cgroup: Path = Path("/sys/fs/cgroup")
@@ -129,7 +129,7 @@ class Machine:
         return None if nanoseconds is None else nanoseconds / 1e9
 
     def _memory(self) -> float | None:
-        """Return the bytes in use: of the container where it has a limit, else of the machine."""
+        """Return the bytes in use: the container's if it has a limit, else the machine's."""
         info = _meminfo(self.proc)
         total, available = info.get("MemTotal"), info.get("MemAvailable")
         limit, used = _number(self.cgroup, LIMITS), _number(self.cgroup, USED)

@@ -1,4 +1,4 @@
-"""A job's report, which brings together all places that a job writes its progress to."""
+"""A job's report: all outputs to which a job writes its progress."""
 
 import resource
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ class Report:
             print(metric_line(self.epochs, metrics), flush=True)
 
     def stop(self) -> None:
-        """Write what waits for further measurements, and measure no more; however the job ends."""
+        """Write the rows that wait for their record to be full, and stop measuring; called at every end of a job."""
         if self.monitor.steps:
             self.monitor.steps.flush()
         if self.sampler:

@@ -1,4 +1,4 @@
-"""Records where the time of each step and of each batch of the feature pass went."""
+"""Records the time of each part of a step, and of each part of a batch of the feature pass."""
 
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -8,20 +8,20 @@ from train.report.records import Records
 
 
 class StepTimes(NamedTuple):
-    """Where the time of one step went, in seconds. docs/records.md says what each one is on a processor and on a GPU."""
+    """The seconds of a step's parts. docs/records.md describes each part on a processor and on a GPU."""
 
     wait: float  # waiting for the photos
     move: float  # copying to the device
     forward: float
     backward: float
-    exchange: float  # adding up the gradients of the processes
+    exchange: float  # summing the gradients of the processes
     optimizer: float
-    seconds: float  # of the whole step
+    seconds: float  # the whole step
 
 
 @dataclass(frozen=True, kw_only=True)
 class BatchTimes:
-    """Where the time of one batch of the feature pass went, in seconds, and its number of photos."""
+    """The seconds of the parts of one batch of the feature pass, and its number of photos."""
 
     photos: int
     read: float  # reading and decoding

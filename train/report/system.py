@@ -11,7 +11,7 @@ from train.report.gpus import Gpus
 from train.report.proc import Machine, Reading
 from train.report.records import Records
 
-START_SECONDS = 10.0  # for so long a point is taken every START_INTERVAL seconds, later every INTERVAL
+START_SECONDS = 10.0  # in this time a point is taken every START_INTERVAL seconds, later every INTERVAL
 START_INTERVAL = 0.1
 INTERVAL = 0.5
 GROUPS = 16  # the most columns of cores; on larger machines, neighbouring cores share one
@@ -19,7 +19,7 @@ RATES = ("receive", "transmit", "disk_read", "disk_write")
 
 
 class Sampler:
-    """A thread that measures this host until it is closed. If it cannot write, it says so in one line and ends."""
+    """A thread that measures this host until it is closed. If it cannot write, it prints one line and ends."""
 
     def __init__(self, folder: Path, host: str, interval: float) -> None:
         self._interval = interval
@@ -41,7 +41,7 @@ class Sampler:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what waits, and end the thread."""
+        """Write the waiting rows, and end the thread."""
         self._closed.set()
         self._thread.join()
 
@@ -65,7 +65,7 @@ class Sampler:
                 if self._closed.wait(max(0.0, due - time.monotonic())) and taken:
                     break
                 taken += 1
-                # Points that were missed while other processes had the cores are not taken later.
+                # Points that were missed because other processes used the cores are not made up for later.
                 due = max(due, time.monotonic())
                 self._columns.add([round(time.time(), 3), *self._row(self._machine.read())], self._about)
             self._columns.flush()
@@ -89,7 +89,7 @@ class Sampler:
 
 
 def open_sampler(folder: Path, host: str, interval: float | None) -> Sampler | None:
-    """Return a sampler that has begun, every `interval` seconds after its start; None where none is wanted or possible."""
+    """Return a sampler that has begun, every `interval` seconds after its start; None if it is not requested, or not possible."""
     if interval is None:
         return None
     try:

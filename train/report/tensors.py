@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from train.report.records import Records
 
-SAMPLE = 10_000  # how many numbers of a tensor its percentiles are computed from
+SAMPLE = 10_000  # a tensor's percentiles are computed from at most so many of its numbers
 LAYERS = 256  # the most layers whose activations are recorded
 INACTIVE = 0.01  # a channel with a larger share of values above 0 is alive
 
@@ -47,7 +47,7 @@ class Watch:
 
     @contextlib.contextmanager
     def activations(self) -> Generator[None, None, None]:
-        """Record what the layers inside put out, on whichever thread they are called."""
+        """Record the outputs of layers that are called inside the block, on any thread."""
         seen: dict[str, _Output] = {}
         lock = threading.Lock()
 
@@ -152,7 +152,7 @@ class _Output:
             "share_zero": 1 - float(self.active.sum()) / self.count,
             "rms": square**0.5,
         }
-        # Only a layer that cuts off values below 0 can have dead channels.
+        # Only a layer that sets values below 0 to 0 can have dead channels.
         return found | ({"share_dead": float((shares <= INACTIVE).double().mean())} if low == 0 else {})
 
 
@@ -185,7 +185,7 @@ def _channel(output: Tensor) -> int:
 
 
 def _layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return the layers whose outputs say most: activations, linear layers, and convolutions together with their activation."""
+    """Return the layers with the most informative outputs: activations, linear layers, and convolutions together with their activation."""
     found = []
     for name, module in model.named_modules():
         kind = type(module).__name__.lower()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch.autograd.profiler_util import EventList
     from torch.profiler import profile
 
-OPERATORS = 40  # how many operators, those that take most time, are recorded; the trace holds all of them
+OPERATORS = 40  # the number of slowest operators that are recorded; the trace holds all operators
 
 
 class Tracer:
@@ -30,7 +30,7 @@ class Tracer:
 
     @contextlib.contextmanager
     def step(self, stage: str, epoch: int, step: int) -> Generator[None, None, None]:
-        """Trace what runs inside if this step is a chosen one. An error of the profiler costs one line."""
+        """Trace the block if this step is a chosen one. An error of the profiler is printed in one line."""
         if not self.wants(epoch, step):
             yield
             return

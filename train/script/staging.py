@@ -1,4 +1,4 @@
-"""Puts a user's code in place as sagemaker-training does: fetches it, unpacks it, and lets pip install what it needs."""
+"""Puts a user's code in place as sagemaker-training does: fetches and unpacks it, and lets pip install its requirements."""
 
 import os
 import shlex
@@ -14,12 +14,10 @@ from classifier.errors import ArchiveError, ConfigError
 from train.environment import CODE_ARTIFACT
 
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
-FETCHED = (
-    ".fetched"  # marks a folder that fetch() has filled: a container that starts again empties it and fetches again
-)
+FETCHED = ".fetched"  # marks a folder that fetch() has filled; a restarted container empties it and fetches again
 CONSTRAINT = "The user requested (constraint) "  # a phrase of pip's, like the next ones
 BROKEN = "connection broken by "
-REASON = 600  # characters that are kept of pip's reasons; the whole failure text may have 1,024
+REASON = 600  # pip's reasons are cut after so many characters; the whole failure text may have 1,024
 
 
 def fetch(source: str, folder: Path) -> None:
@@ -85,7 +83,7 @@ def _fetch_from_s3(source: str, folder: Path) -> None:
 def is_package(name: str, folder: Path) -> bool:
     """Return whether `name` is a module of a package that pip must install.
 
-    As in the toolkit, it is if there is a setup.py. A pyproject.toml counts too.
+    This is so if there is a setup.py, as in the toolkit, or a pyproject.toml.
     """
     if name.endswith(".sh"):
         return False
@@ -94,7 +92,7 @@ def is_package(name: str, folder: Path) -> bool:
 
 
 def check(name: str, folder: Path) -> None:
-    """Raise ConfigError if the script is not there, or has line ends with which it cannot be started."""
+    """Raise ConfigError if the script is missing, or if its line ends prevent its start."""
     script = folder / name
     if not script.is_file():
         raise ConfigError(
@@ -109,7 +107,7 @@ def check(name: str, folder: Path) -> None:
 
 
 def _remedy(name: str, folder: Path) -> str:
-    """Return what to do about a script that is not there: unpack the archive, name its folder, or correct its name."""
+    """Return the remedy for a missing script: unpack the archive, name the script's folder, or correct its name."""
     held = [path for path in folder.iterdir() if path.name != FETCHED] if folder.is_dir() else []
     if len(held) == 1 and held[0].is_file():
         if kind := other_kind(held[0]):
@@ -139,12 +137,12 @@ def command(name: str, folder: Path, arguments: Sequence[str]) -> list[str]:
         return [sys.executable, "-m", name.removesuffix(".py"), *arguments]
     if name.endswith(".py"):
         return [sys.executable, name, *arguments]
-    # A shell starts it, since a script need not name its interpreter.
+    # A shell starts the script, because its first line may name no interpreter.
     return ["/bin/sh", "-c", shlex.join([name if name.startswith("/") else f"./{name}", *arguments])]
 
 
 def install(name: str, folder: Path) -> None:
-    """Install what the code needs; if that fails, raise ConfigError with the requirement and pip's reason."""
+    """Install the code's requirements; if that fails, raise ConfigError with the requirement and pip's reason."""
     requirements = (folder / "requirements.txt").exists()
     if is_package(name, folder):
         _pip([".", *(["-r", "requirements.txt"] if requirements else [])], name, folder)
@@ -175,7 +173,7 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
 
     index = ["-i", modules._get_codeartifact_index()] if CODE_ARTIFACT.read() else []
     process = subprocess.Popen(
-        # -P, because a module of the user must not hide one of pip's.
+        # -P: a user's module must not replace one of pip's.
         [sys.executable, "-P", "-m", "pip", "install", "--disable-pip-version-check", *what, *index],
         cwd=folder,
         stdout=subprocess.PIPE,
@@ -196,9 +194,9 @@ def _pip(what: list[str], name: str, folder: Path) -> None:
 
 
 def _reason(lines: Sequence[str]) -> str:
-    """Return why pip failed, and the remedy, from the lines that it printed.
+    """Return the reason of pip's failure, and the remedy, from the lines that pip printed.
 
-    The reason is made of pip's errors with the requirement, the packages whose versions the image fixes, and why there is no
+    The reason combines pip's errors with the requirement, the packages whose versions the image fixes, and the cause of a missing
     connection.
     """
     errors, about, last = [], "", ""
@@ -210,7 +208,7 @@ def _reason(lines: Sequence[str]) -> str:
             errors.append(line.removeprefix("ERROR: "))
         elif line.startswith("error: ") and about:
             errors.append(f"{about}: {line.removeprefix('error: ')}")
-    # pip's line on a constraint says which packages the image holds; the error ResolutionImpossible says no more than it.
+    # pip's line about a constraint names the packages of the image; the error ResolutionImpossible adds nothing to it.
     held = [line.removeprefix(CONSTRAINT).partition("==") for line in lines if line.startswith(CONSTRAINT)]
     text = "; ".join(dict.fromkeys(error for error in errors if not (held and "ResolutionImpossible" in error))) or last
     if held:
@@ -218,7 +216,7 @@ def _reason(lines: Sequence[str]) -> str:
         has = " and ".join(dict.fromkeys(f"{name} {version}" for name, _, version in held))
         return (
             f"{text}: the image has {has}, which a constraint of its pip keeps; leave {held[0][0]} out of the requirements, or "
-            "take a version of what needs it that fits"
+            "change the version of the package that needs it"
         )
     if broken := [line.split(BROKEN)[1] for line in lines if BROKEN in line]:
         return (

@@ -22,7 +22,7 @@ from train.script.toolkit import fail, name_of
 # These hyperparameters name the code; in capital letters they are variables, which an image on top of this one may set.
 PROGRAM, SOURCE = "sagemaker_program", "sagemaker_submit_directory"
 PR_SET_CHILD_SUBREAPER = 36  # an option of prctl(2)
-# The inner process finds our packages first, even if the user's PYTHONPATH holds a train.py; then it restores the path.
+# The inner process imports our packages even if the user's PYTHONPATH holds a train.py; then it restores the path.
 START = "import sys; sys.path.insert(0, sys.argv.pop()); from train.script.toolkit import main; del sys.path[0]; sys.exit(main())"
 
 
@@ -70,7 +70,7 @@ def run(base: Path, name: str) -> int:
 
     if len(hosts := _hosts(base)) > 1:  # a single host need not resolve
         wait_for_hosts(hosts)
-    # Processes that the script leaves behind become children of this process, even if it is not process 1.
+    # Processes that the script leaves behind become this process's children, even if this is not process 1.
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     child = subprocess.Popen(
         [sys.executable, "-P", "-c", START, str(Path(__file__).parents[2])],
@@ -101,7 +101,7 @@ def _hosts(base: Path) -> list[str]:
     try:
         hosts = _read(base, "resourceconfig.json")["hosts"]
         if not isinstance(hosts, list):
-            raise TypeError("a text would be taken for a list of letters")
+            raise TypeError("a string would be read as a list of letters")
         return list(map(str, hosts))
     except (KeyError, TypeError) as error:
         raise ConfigError(
@@ -110,7 +110,7 @@ def _hosts(base: Path) -> list[str]:
 
 
 def _read(base: Path, name: str) -> dict[str, Any]:
-    """Return a configuration file's object, empty if it cannot be read; a later step that needs it says so then."""
+    """Return a configuration file's object; empty if it cannot be read. A later step that needs the file reports the error."""
     try:
         return read_object(base / "input" / "config" / name)
     except ConfigError:

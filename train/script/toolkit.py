@@ -1,4 +1,4 @@
-"""The inner process of script mode: puts a user's script in place as sagemaker-training does, runs it, and says why it failed.
+"""The inner process of script mode: puts a user's script in place as sagemaker-training does, runs it, and reports its failure.
 
 The toolkit's own runner is not used: it does not pass SIGTERM on, turns every exit status into 1, and writes a failure text that
 does not begin with the reason.
@@ -74,7 +74,7 @@ def _stage(base: Path, scratch: Path) -> tuple[str, list[str], Path]:
     """Put the code and its requirements in place, and return its name, its command and the folder it runs in."""
     try:
         from sagemaker_training import environment, logging_config
-    except OSError as error:  # the module makes the folder for code when it is imported
+    except OSError as error:  # importing this module makes the folder for code
         raise ConfigError(
             f"script mode needs to write to {error.filename} ({error.strerror}); mount a folder there that may be written to"
         ) from error
@@ -89,7 +89,7 @@ def _stage(base: Path, scratch: Path) -> tuple[str, list[str], Path]:
     for name in DISTRIBUTED_ELSEWHERE:
         if env.additional_framework_parameters.get(name):
             raise ConfigError(
-                f"hyperparameter {name} is set, but what it asks for is not in this image; use {DISTRIBUTED}, which is torchrun"
+                f"hyperparameter {name} is set, but this image does not have its library; use {DISTRIBUTED}, which is torchrun"
             )
     folder = Path(environment.code_dir)
     variables = env.to_env_vars() | debugger_settings(base, scratch)
@@ -116,13 +116,13 @@ def _command(env: Any, name: str, folder: Path, variables: dict[str, str]) -> li
     if not env.additional_framework_parameters.get(DISTRIBUTED):
         return staging.command(name, folder, env.to_cmd_args())
     try:
-        # The runner's method `run` would lose the exit status, so only its command is taken.
+        # The runner's method `run` would lose the exit status, so only the runner's command is used.
         command = runner.get(runner.RunnerType.TorchDistributed, name, env.to_cmd_args(), variables)._create_command()
     except errors.ClientError as error:
         raise ConfigError(
             f"hyperparameter {DISTRIBUTED} is set, but {name} is not a Python script ({error})"
         ) from error
-    # Without this, torchrun waits five minutes for the container's host name if that does not resolve.
+    # Without this, torchrun waits five minutes if the container's host name does not resolve.
     alone = ["--local-addr", "127.0.0.1"] if len(env.hosts) == 1 else []
     # Also works if torchrun is not on the PATH.
     return [
@@ -146,7 +146,7 @@ def _call(module: str, folder: Path) -> list[str]:
 def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
     """Return the environment variables by which smdebug in a script finds its configuration.
 
-    Without a configuration its hook cannot be made. So if the platform wrote none, one that keeps losses is made for the time of the job.
+    Without a configuration, smdebug cannot make its hook. If the platform wrote none, a temporary configuration that keeps losses is made.
     """
     if SMDEBUG_CONFIG.read():
         return {}
@@ -166,11 +166,11 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
         if command[0] == "/bin/sh":
             os.killpg(process.pid, signal.SIGTERM)  # a shell does not pass signals on
         else:
-            process.terminate()  # not to the script's children: a script fails when its data loaders end
+            process.terminate()  # only to the script: it would fail if its data loaders ended
 
     signal.signal(signal.SIGTERM, forward)
     tail = bytearray()
-    # In a thread, since processes that the script leaves behind may keep stderr open.
+    # Read in a thread, because processes that the script leaves behind may keep stderr open.
     reader = threading.Thread(target=_pass_through, args=(process.stderr, tail), daemon=True)
     reader.start()
     status = process.wait()
@@ -187,16 +187,17 @@ def _pass_through(stream: Any, tail: bytearray) -> None:
 
 
 def _reason(errors: str) -> str:
-    """Return the line that says what went wrong: the last exception's, else the last line.
+    """Return the line with the reason: the last exception's line, else the last line.
 
-    If that exception only says that a process ended, the line is the process's own.
+    If that exception only reports that a process ended, return the process's own line.
     """
     lines = [line.strip("\r") for line in errors.splitlines()]
     found = ""
     for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
         # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
         frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # Tracebacks of torchrun, of a script that starts others, and of processes that lost another one are consequences, not the reason.
+        # Tracebacks of torchrun, of a script that starts programs, and of processes that lost another process are consequences, not the
+        # reason.
         rest = (line.removeprefix(frame) for line in lines[start + 1 :])
         line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
         follows = line.startswith(STARTER) or any(words in line for words in GONE)
@@ -207,7 +208,7 @@ def _reason(errors: str) -> str:
 
 
 def _lacking(name: str, reason: str) -> str:
-    """Return a clause on how to bring a module that a Python script did not find; "" for any other reason."""
+    """Return a clause with the remedy for a module that a Python script did not find; "" for any other reason."""
     found = MISSING.fullmatch(reason)
     if found is None or not name.endswith(".py"):
         return ""
@@ -226,7 +227,7 @@ def name_of(number: int) -> str:
 
 
 def fail(base: Path, message: str) -> int:
-    """Print the first line of why the job failed, write all of it to output/failure, and return status 1."""
+    """Print the first line of the failure text, write all of it to output/failure, and return status 1."""
     print(f"training failed: {one_line(message.splitlines()[0])}", file=sys.stderr, flush=True)
     path = base / "output" / "failure"
     try:

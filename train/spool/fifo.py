@@ -1,4 +1,4 @@
-"""The FIFO through which the platform sends a channel in Pipe mode, and how long training waits for its bytes."""
+"""The FIFO through which the platform sends a channel in Pipe mode, and the waiting for its bytes."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from train import stop
 from train.environment import PIPE_DEADLINE
 
 _POLL_SECONDS = 0.2
-_QUIET_SECONDS = 5.0  # seconds of waiting before the log says so
+_QUIET_SECONDS = 5.0  # seconds of waiting before a line in the log
 _CHUNK = 1 << 20
 
 
@@ -77,7 +77,7 @@ class Fifo(io.RawIOBase):
         """Open the FIFO unless it is open, wait a moment, and return whether a byte or the end can be read."""
         if self._descriptor < 0:
             try:
-                # Trap: without O_NONBLOCK this blocks until somebody writes. With it, reading at once looks like the end.
+                # Trap: without O_NONBLOCK this blocks until somebody writes. With it, a read before that looks like the end.
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
             except FileNotFoundError:
                 time.sleep(_POLL_SECONDS)

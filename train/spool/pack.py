@@ -37,14 +37,14 @@ class Pack:
                 f"the photos' bytes do not fit into {tempfile.gettempdir()} ({error.strerror}); give the job a larger volume "
                 "or the channel the input mode File"
             ) from error
-        # Added only after the bytes were written, since another thread may read them at once.
+        # The entry is added after the bytes are written, because another thread may read them at once.
         self._places[str(path)] = (
             offset,
             len(data),
         )
 
     def read(self, path: Path) -> bytes:
-        """Return a photo's bytes, or from its own file if they were not added; raises PhotoError when that cannot be read."""
+        """Return a photo's bytes, from its own file if they were not added; raises PhotoError if this file cannot be read."""
         place = self._places.get(str(path))
         if place is None:
             return read_photo(path)

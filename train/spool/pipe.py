@@ -33,7 +33,7 @@ _MAX_TEXT = 65_536  # bytes of an attribute
 _MAX_ATTRIBUTES = 16  # the most attributes of one photo (the API's limit)
 _GZIP = b"\x1f\x8b"
 
-Record = tuple[str, bytes]  # its name for messages, and its bytes
+Record = tuple[str, bytes]  # the record's name for messages, and its bytes
 
 
 def spooled(job: Job) -> Job:
@@ -86,7 +86,7 @@ def spool(fifo: Path, channel: str, folder: Path) -> None:
 
 
 def _records(pipe: Fifo, channel: str) -> Iterator[Record]:
-    """Yield the records of a pipe. Gzip data is decompressed if the platform has not done it."""
+    """Yield the records of a pipe. Gzip data is decompressed, unless the platform has already done this."""
     first = pipe.begin(4)
     buffered = io.BufferedReader(pipe, _CHUNK)
     source = cast(BinaryIO, buffered)

@@ -1,4 +1,4 @@
-"""The photos that a report shows: those that look mislabelled, near-duplicates, and what the model got wrong or is unsure of."""
+"""The photos that a report shows: photos that look mislabelled, near-duplicates, and wrong or uncertain answers of the model."""
 
 from train.report.photos.write import write_photos
 

@@ -1,10 +1,10 @@
-"""Chooses answers of the trained model that are worth a look: the most wrong, the least certain, and those of confused pairs."""
+"""Chooses notable answers of the trained model: the surest mistakes, the least certain answers, and those of confused pairs of classes."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-WRONG, UNCERTAIN = 16, 12  # photos that are shown of a split
+WRONG, UNCERTAIN = 16, 12  # photos of a split that are shown
 PAIRS, OF_A_PAIR = 8, 3  # pairs of classes, and photos of each
 
 

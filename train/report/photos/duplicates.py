@@ -11,7 +11,7 @@ BLOCK = 512  # how many photos of one split are compared at a time with all phot
 # The most pairs of photos that are compared, in about 2 s for features of 2,048 numbers on 2 cores.
 MOST_COMPARED = 50_000_000
 KEPT = 200  # pairs that are returned
-# If a larger share of all pairs counts, the backbone hardly tells photos apart, like one with random weights.
+# If a larger share of all pairs counts, the backbone hardly distinguishes photos, as with random weights.
 MEANINGLESS = 0.5
 
 
@@ -26,7 +26,7 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Duplicates:
-    """The most alike of all pairs, and how many of the `compared` pairs of photos are near-duplicates."""
+    """The most similar pairs, and the number of near-duplicates among the `compared` pairs of photos."""
 
     pairs: tuple[Pair, ...]
     count: int
@@ -34,12 +34,12 @@ class Duplicates:
 
     @property
     def meaningless(self) -> bool:
-        """Whether so many pairs count as near-duplicates that the features are of no use for this."""
+        """Whether too many pairs count as near-duplicates, so that the features cannot distinguish photos."""
         return self.count > MEANINGLESS * self.compared
 
 
 def near_duplicates(features: Tensor, splits: Tensor) -> Duplicates:
-    """Compare photos of different splits by their features float32 [N, D]; `splits` int64 [N] says which split each is in.
+    """Compare photos of different splits by their features float32 [N, D]; `splits` int64 [N] holds each photo's split.
 
     In very large splits only every second photo (or every third, and so on) is compared, so that there are at most MOST_COMPARED pairs.
     """

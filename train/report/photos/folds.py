@@ -1,4 +1,4 @@
-"""Judges photos by heads that have not seen their labels: in five folds, each judged by a head that was fitted on the others.
+"""Judges photos by heads that were not fitted on their labels: the photos of each of five folds by a head fitted on the other four.
 
 The heads are ridge regressions on labels of 0 and 1. They have a closed solution, so five of them cost less than one head that is trained
 step by step.
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 FOLDS = 5
 RIDGE = 1.0  # the ridge penalty, as a share of the features' mean variance; between 0.1 and 3 the lists of suspects hardly differ
-SMALLEST = 1e-6  # the penalty if all features are alike, so that their variance is 0
+SMALLEST = 1e-6  # the penalty if all features are equal, so that their variance is 0
 FITTED = 6_000  # the heads are fitted on at most so many photos; all photos are judged
 
 
@@ -24,7 +24,7 @@ def out_of_fold(features: Tensor, labels: Tensor, classes: int) -> Tensor:
     folds = _folds(labels)
     shares = labels.bincount(minlength=classes) / len(labels)
     centred = features - features.mean(0)
-    # Both give the same scores. The first solves for a number for each photo, the second for one for each column.
+    # Both give the same scores. The first system has one unknown per photo, the second one per column.
     scores = _by_photos if len(labels) <= features.shape[1] else _by_columns
     return scores(centred, labels, shares, folds) + shares
 

@@ -1,4 +1,4 @@
-"""The features of all splits side by side, as the comparisons between photos need them."""
+"""The features of all splits in one table, for comparisons between photos."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ MOST_BYTES = 2**27
 class Pool:
     """Photos of all splits, one after another, N in all.
 
-    `features` is float32 [N, D], `labels` and `splits` are int64 [N]; the latter are places in `names`. `of` says how many
-    photos the data set has, which is more than N where the data set is too large to take all.
+    `features` is float32 [N, D], `labels` and `splits` are int64 [N]; `splits` are indices into `names`. `of` is the number of the data
+    set's photos; it is larger than N if not all photos fit.
     """
 
     features: Tensor

@@ -1,4 +1,4 @@
-"""Photos that look mislabelled: heads that have not seen their labels are surer of another class."""
+"""Photos that look mislabelled: heads that were not fitted on their labels are surer of another class."""
 
 from dataclasses import dataclass
 
@@ -9,13 +9,13 @@ from train.report.photos.folds import out_of_fold
 
 # With 5 % of the labels of 40 dog breeds made wrong, 92 % of the wrong ones reached this score; 62 % of all that reached it were wrong.
 LEAST_SCORE = 0.5
-CALIBRATED = 2_000  # how many photos the conversion of scores into probabilities is fitted on
-FEWEST = 5  # the fewest photos of a class that are judged; with fewer, some head would have seen too few of them
+CALIBRATED = 2_000  # the conversion of scores into probabilities is fitted on so many photos
+FEWEST = 5  # the fewest photos of a class that are judged; with fewer, a head would be fitted on too few of them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Suspect:
-    """A photo's place, the class that the heads suggest, and how much likelier than the label they find that class (0 to 1)."""
+    """A photo's index, the class that the heads suggest, and by how much its probability exceeds the label's (0 to 1)."""
 
     place: int
     suggestion: int
@@ -40,7 +40,7 @@ def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
     kept = common[labels].nonzero().flatten()
     if int(common.sum()) < 2:
         return Suspects(found=(), judged=0)
-    numbers = common.cumsum(0) - 1  # each kept class's new number
+    numbers = common.cumsum(0) - 1  # the new index of each kept class
     names = common.nonzero().flatten()
     own = numbers[labels[kept]]
     shares = _probabilities(out_of_fold(features[kept], own, len(names)), own)
@@ -61,6 +61,6 @@ def _probabilities(scores: Tensor, labels: Tensor) -> Tensor:
     """Return scores [N, classes] as probabilities that fit the labels [N]; every n-th photo is enough to fit them."""
     step = -(-len(labels) // CALIBRATED)
     if bool((scores.argmax(1) == labels)[::step].all()):
-        step = 1  # only mistakes show how sure the scores may be
+        step = 1  # the scale of the scores can be fitted only with mistakes
     temperature, _ = fit_temperature(scores[::step], labels[::step])
     return (scores / temperature).softmax(1)

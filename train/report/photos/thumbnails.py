@@ -12,14 +12,14 @@ from classifier.images import decode
 from train.processes.world import local_threads
 
 SIDE = 64  # pixels
-QUALITY = 70  # of the JPEG; a thumbnail is about 2 kB then
-SECONDS = 3.0  # after which no further thumbnail is made: photos may be large, or behind a slow mount
+QUALITY = 70  # the quality of the JPEG; a thumbnail then has about 2 kB
+SECONDS = 3.0  # seconds after which no further thumbnail is made, because photos may be large or on a slow mount
 
 
 def thumbnails(paths: Sequence[Path], read: Callable[[Path], bytes]) -> dict[Path, str]:
     """Return the thumbnail of each photo that `read` gives and that can be decoded, in the order of their importance.
 
-    What takes longer than SECONDS is left out.
+    Photos that remain after SECONDS are left out.
     """
     end = time.monotonic() + SECONDS
 

@@ -23,7 +23,7 @@ SHOWN, SHOWN_PAIRS = 48, 24  # how many suspects and near-duplicates, from the s
 
 
 def write_photos(setup: Setup, splits: Mapping[str, Features], outcome: Outcome) -> None:
-    """Write the records on photos that are worth a look. Every process must call it; the chief alone writes.
+    """Write the records about notable photos. Every process must call it; the chief alone writes.
 
     The model is written by then, so an error is printed and does not make the job fail.
     """
@@ -62,7 +62,7 @@ def _compare(pool: Pool, classes: int) -> _Compared:
 
 @dataclass(frozen=True, kw_only=True)
 class _Describer:
-    """Writes a photo as JSON values: its path below input/data, its class, and its thumbnail where there is one."""
+    """Writes a photo as JSON values: its path below input/data, its class, and its thumbnail if there is one."""
 
     data: Path
     classes: tuple[str, ...]
