@@ -15,8 +15,9 @@ from pathlib import Path
 
 from classifier.errors import ConfigError, UserError
 from launch.child import ends_with_us
+from launch.ports import free_port
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 30
 LINE_SECONDS = 2  # seconds between two lines which say that the server is still starting
 
@@ -24,7 +25,7 @@ LINE_SECONDS = 2  # seconds between two lines which say that the server is still
 @contextlib.contextmanager
 def serving(model: Path, port: int, log: Path) -> Iterator[str]:
     """Serve `model` on the loopback address, yield the URL once /ping answers 200, and stop the server afterwards."""
-    port = port or _free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -82,9 +83,3 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             return
         time.sleep(0.1)
     raise UserError(f"the server did not become ready within {START_SECONDS} s; {log} says more")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
