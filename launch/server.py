@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -16,8 +15,9 @@ from pathlib import Path
 
 from classifier.errors import ConfigError, UserError
 from launch.child import ends_with_us
+from launch.ports import free_port
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 30
 LINE_SECONDS = 2  # seconds between two lines that report that the server is still starting
 
@@ -25,7 +25,7 @@ LINE_SECONDS = 2  # seconds between two lines that report that the server is sti
 @contextlib.contextmanager
 def serving(model: Path, port: int, log: Path) -> Iterator[str]:
     """Serve `model` on the loopback address, yield the URL once /ping answers 200, and stop the server afterwards."""
-    port = port or _free_port()
+    port = port or free_port()
     url = f"http://127.0.0.1:{port}"
     with log.open("w") as output:
         process = subprocess.Popen(
@@ -85,16 +85,3 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", url: str, log: Path) -
             return
         time.sleep(0.1)
     raise UserError(f"the server did not become ready within {START_SECONDS} s; {log} says more")
-
-
-def _free_port() -> int:
-    """Return a port of the loopback interface on which nothing listens.
-
-    Trap: a port that the kernel chooses may go to a connection of any program before the server listens on it. Linux gives connections
-    no port below 32768, unless it is set up otherwise.
-    """
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_768)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port

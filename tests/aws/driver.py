@@ -207,7 +207,7 @@ def read_until(process: "subprocess.Popen[str]", text: str) -> str:
     raise AssertionError(f"{text!r} never came: {read}")
 
 
-def wait_for(seen: Any, seconds: float = 60) -> None:
+def wait_for(seen: Any, seconds: float = 300) -> None:
     """Wait until a function returns something true."""
     until = time.monotonic() + seconds
     while not seen():

@@ -148,14 +148,14 @@ def test_outputs_that_may_not_be_read_are_missing_and_the_log_stands_in_for_them
 
 
 def page(url: str) -> str:
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=60) as answer:
         text: str = answer.read().decode()
         return text
 
 
 def renewed(url: str, text: str) -> str:
-    """Return the page once it holds a text; fails after a minute."""
-    until = time.monotonic() + 60
+    """Return the page once it holds a text; fails after five minutes."""
+    until = time.monotonic() + 300
     while text not in (found := page(url)):
         assert time.monotonic() < until, f"{text!r} never came"
         time.sleep(0.1)

@@ -74,8 +74,9 @@ def test_a_body_of_unknown_length_is_read_to_its_end(
 def test_each_request_has_a_thread_and_a_thread_that_waits_is_taken_again() -> None:
     code = """
 import threading
-from local_test.sagemaker.threads import Threads
-threads, barrier = Threads(), threading.Barrier(51)
+from local_test.sagemaker import threads as module
+module.IDLE = 600  # so that no thread ends before the last one waits
+threads, barrier = module.Threads(), threading.Barrier(51)
 for _ in range(50):
     threads.run(barrier.wait)  # all wait for one another
 barrier.wait(30)

@@ -222,11 +222,14 @@ def test_what_is_captured_is_json_lines_below_the_endpoint_and_variant(hosting: 
     }
     found = hosting.endpoint("captured", {"ModelName": "first"}, DataCaptureConfig=capture)
     assert found["DataCaptureConfig"]["CaptureStatus"] == "Started"
+    form = "captured/captured/AllTraffic/%Y/%m/%d/"
+    days = {time.strftime(form, time.gmtime())}
     hosting.ask("captured", ContentType="application/x-image", InferenceId="mine")
-    prefix = time.strftime("captured/captured/AllTraffic/%Y/%m/%d/", time.gmtime())
+    prefix = "captured/captured/"
     while not (listed := hosting.s3.list_objects_v2(Bucket="answers", Prefix=prefix).get("Contents")):
         time.sleep(0.1)
-    assert listed[0]["Key"].endswith(".jsonl")
+    days.add(time.strftime(form, time.gmtime()))  # around midnight these are two
+    assert listed[0]["Key"].startswith(tuple(days)) and listed[0]["Key"].endswith(".jsonl")
     (line,) = hosting.s3.get_object(Bucket="answers", Key=listed[0]["Key"])["Body"].read().splitlines()
     record = json.loads(line)
     given, answered = record["captureData"]["endpointInput"], record["captureData"]["endpointOutput"]

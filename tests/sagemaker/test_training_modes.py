@@ -80,10 +80,10 @@ def test_a_failure_of_one_host_fails_the_job_with_its_text(shown: Emulator) -> N
     )
 
 
-def spot(name: str, wait: int = 60) -> dict[str, Any]:
+def spot(name: str, wait: int = 600) -> dict[str, Any]:
     return {
         "EnableManagedSpotTraining": True,
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60, "MaxWaitTimeInSeconds": wait},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": wait},
         "CheckpointConfig": {"S3Uri": f"s3://data/checkpoints/{name}"},
     }
 

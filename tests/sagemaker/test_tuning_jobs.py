@@ -47,7 +47,7 @@ def definition(**changes: Any) -> dict[str, Any]:
         "HyperParameterTuningResourceConfig": {
             "InstanceConfigs": [{"InstanceType": "ml.m5.large", "InstanceCount": 1, "VolumeSizeInGB": 1}]
         },
-        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 600},
     } | changes
     return {name: value for name, value in members.items() if value is not None}
 
