@@ -16,7 +16,7 @@ from pathlib import Path
 from classifier.errors import ConfigError, UserError
 from launch.child import ends_with_us
 
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 30
 LINE_SECONDS = 2  # seconds between two lines which say that the server is still starting
 

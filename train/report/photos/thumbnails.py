@@ -13,7 +13,8 @@ from train.processes.world import local_threads
 
 SIDE = 64  # pixels
 QUALITY = 70  # of the JPEG; a thumbnail is about 2 kB then
-SECONDS = 3.0  # after which no further thumbnail is made: photos may be large, or behind a slow mount
+# No further thumbnail is made after these seconds: photos may be large or behind a slow mount, and a machine may be busy.
+SECONDS = 20.0
 
 
 def thumbnails(paths: Sequence[Path], read: Callable[[Path], bytes]) -> dict[Path, str]:
