@@ -28,7 +28,7 @@ from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 
 STOP_SECONDS = 4
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
-START_SECONDS = 60.0
+START_SECONDS = 300.0
 # A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a
 # pipe that only the front holds open, and then kills the group. Trap: the pipe is passed as standard input, because some shells
 # (dash) cannot redirect a file descriptor above 9.

@@ -75,6 +75,6 @@ def attacked(base: Path, artifact: Path) -> Iterator[Endpoint]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(30)
+            process.wait(300)
         finally:
             process.kill()

@@ -31,7 +31,7 @@ class Page:
     def ended(self) -> tuple[int, str, str]:
         """Return the exit status and the rest of what was printed on standard output and standard error."""
         assert self.process.stdout and self.process.stderr
-        status = self.process.wait(60)
+        status = self.process.wait(300)
         return status, self.process.stdout.read(), self.process.stderr.read()
 
 

@@ -48,7 +48,7 @@ class Warm:
     def end(self) -> None:
         assert self._process.stdin and self._process.stdout
         self._process.stdin.close()
-        self._process.wait(120)
+        self._process.wait(300)
         self._process.stdout.close()
 
 

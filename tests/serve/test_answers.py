@@ -139,7 +139,7 @@ def test_batch_transforms_environment_sets_its_limits_and_the_port(
             "MaxPayloadInMB": 40,
         }
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
     lines: list[dict[str, Any]] = [
         json.loads(line) for line in (tmp_path / "log.txt").read_text().splitlines() if line.startswith("{")
     ]

@@ -131,7 +131,7 @@ def test_after_an_error_of_the_gpu_the_next_answer_comes_from_another_process(tm
 def test_the_photos_of_a_batch_are_decoded_side_by_side(
     predictor: Predictor, photo: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decode, together = predictor.decode, threading.Barrier(DECODERS, timeout=60)
+    decode, together = predictor.decode, threading.Barrier(DECODERS, timeout=300)
 
     def slow(body: bytes) -> Any:
         together.wait()  # wait until all photos are being decoded

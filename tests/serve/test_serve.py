@@ -143,7 +143,7 @@ def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 3  # Java, the workers' parent, a worker
         process.send_signal(number)
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
         assert not left(family)
     assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
 
@@ -164,7 +164,7 @@ def test_a_dead_worker_is_replaced_and_a_dead_model_server_ends_the_program(
         wait_for(process, url)
         assert post(url, photo)[0] == 200
         java.kill()
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     assert "the model server was ended by SIGKILL" in (tmp_path / "log.txt").read_text()
 
 

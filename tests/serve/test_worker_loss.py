@@ -62,8 +62,8 @@ def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Pa
             client.start()
         until("the first request is being computed", begun.exists)
         workers(process.pid)[0].kill()
-        until("the worker is gone", lambda: metric(url, "byoc_workers_ready") == 0)
-        until("the worker is replaced", lambda: metric(url, "byoc_workers_ready") == 1)
+        until("the worker is replaced", lambda: metric(url, "byoc_worker_restarts_total") == 1)
+        until("the new one can answer", lambda: metric(url, "byoc_workers_ready") == 1)
         wait_for(process, url)
         assert codes == [503]
         free.touch()

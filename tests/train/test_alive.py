@@ -5,11 +5,14 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from torch import distributed
 from torch.distributed import TCPStore  # type: ignore[attr-defined]
 from torch.distributed.distributed_c10d import PrefixStore
 
-from train.processes import alive
+from tests.server import until
+from train.processes import alive, leave
 from train.processes.alive import Watch
+from train.processes.world import World
 
 
 @pytest.fixture
@@ -74,3 +77,21 @@ def test_a_chief_that_does_not_answer_is_reported_in_a_short_line_unless_the_wat
         watch._store = Gone(watch, closing=closing)  # type: ignore[assignment]
         watch._run()
         assert said == ([] if closing else [f"the chief host does not answer any more ({'x' * 120})"])
+
+
+def test_a_process_that_is_done_says_that_it_is_alive_until_the_others_are_done(
+    store: TCPStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beats = PrefixStore("alive", store)
+    before: list[int] = []
+
+    def others(world: World) -> None:
+        """Wait for processes that take longer than this one."""
+        before.append(int(beats.get("0")))
+        until("two more reports", lambda: int(beats.get("0")) >= before[0] + 2)
+
+    monkeypatch.setattr(World, "barrier", others)
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    watch = Watch(0, 2)
+    leave(World(0, 2), watch)
+    assert before and not watch._thread.is_alive() and not distributed.is_initialized()

@@ -214,7 +214,7 @@ def test_a_job_that_a_signal_ends_goes_on_with_the_next_values(
     with training(tmp_path, samples, **slowed) as process:
         wait_for_line(process, "trial 3 of at most 15: weight-decay 0.1; ")
         process.send_signal(number)
-        output = process.communicate(timeout=60)[0]
+        output = process.communicate(timeout=300)[0]
     assert process.returncode == (143 if number == signal.SIGTERM else -9), output
     assert ("the best model so far was written" in output) == (number == signal.SIGTERM)
     done = run_to_the_end([], lay_out(tmp_path, samples, given))

@@ -139,6 +139,8 @@ def leave(world: "World", watch: "Watch | None") -> None:
         return
     from torch import distributed
 
-    watch.close()
+    # Trap: a process that waits here must go on to say that it is alive. The chief may compute for minutes after the others are done, and
+    # its watch ended the job after 30 s of their silence.
     world.barrier()
+    watch.close()
     distributed.destroy_process_group()

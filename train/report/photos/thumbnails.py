@@ -13,7 +13,8 @@ from train.processes.world import local_threads
 
 SIDE = 64  # pixels
 QUALITY = 70  # the quality of the JPEG; a thumbnail then has about 2 kB
-SECONDS = 3.0  # seconds after which no further thumbnail is made, because photos may be large or on a slow mount
+# Seconds after which no further thumbnail is made: photos may be large or on a slow mount, and a machine may be busy.
+SECONDS = 20.0
 
 
 def thumbnails(paths: Sequence[Path], read: Callable[[Path], bytes]) -> dict[Path, str]:
