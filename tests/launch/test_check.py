@@ -95,7 +95,7 @@ def test_the_same_photo_in_two_classes_is_a_warning(tiny: Path, split: str) -> N
 def test_a_class_missing_from_a_split_is_a_warning(tiny: Path) -> None:
     shutil.rmtree(tiny / "test" / "coffee")
     status, findings = check(tiny)
-    assert status == 0 and findings["warnings"] == ["test lacks 1 of the 2 classes, first 'coffee'"]
+    assert status == 0 and findings["warnings"] == ["test has no photos of 1 of the 2 classes, first 'coffee'"]
 
 
 def test_extreme_imbalance_and_very_large_photos_are_reported(tiny: Path) -> None:

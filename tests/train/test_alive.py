@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from torch import distributed
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed import HashStore, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.distributed_c10d import PrefixStore
 
 from tests.server import until
@@ -91,7 +91,7 @@ def test_a_process_that_is_done_says_that_it_is_alive_until_the_others_are_done(
         until("two more reports", lambda: int(beats.get("0")) >= before[0] + 2)
 
     monkeypatch.setattr(World, "barrier", others)
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
+    distributed.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
     watch = Watch(0, 2)
     leave(World(0, 2), watch)
     assert before and not watch._thread.is_alive() and not distributed.is_initialized()
