@@ -14,7 +14,7 @@ from reports.sources.endpoint_samples import sampled_endpoint
 
 TIMEOUT = 5.0  # seconds that a request may take
 LONGEST = 8 * 2**20  # bytes; a longer answer is refused (those of our own server have a few thousand)
-MOST = 600  # at most so many samples are kept
+MOST = 600  # at most this many samples are kept
 
 
 class Sampler:

@@ -119,7 +119,7 @@ class Steps:
     sigma: float  # an outlier takes more than the mean plus so many standard deviations
     count: int  # number of outliers that may occur
     share: float  # share of the steps that may be outliers
-    times_median: float  # no finding if the longest step takes less than so many times the median
+    times_median: float  # no finding if the longest step takes less than this many times the median
     outlier_share: float  # no finding if the outliers' time above the median is a smaller share of all steps' time
     fewest: int  # StepOutlier needs at least so many steps
     start_minutes: float  # limit for the time until the first step

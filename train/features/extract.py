@@ -182,7 +182,7 @@ class FeaturePass:
 
 
 def _label(splits: Mapping[str, Sequence[Photo]]) -> str:
-    """Return the progress bar's label. Only a pass for predictions leaves out the split train; its label is the split."""
+    """Return the progress bar's label: "features"; or the names of the splits, if a pass for predictions leaves out the split train."""
     return "features" if "train" in splits else ", ".join(splits)
 
 
