@@ -26,7 +26,7 @@ class Sampler:
         self.answered = False  # True once /metrics was answered with status 200
         self._samples: list[Sample] = []
         self._failed = self._looks = 0
-        self._stride = 1  # one of so many samples is kept
+        self._stride = 1  # one of this many samples is kept
 
     def look(self) -> bool:
         """Take one sample; return False if the request failed."""
