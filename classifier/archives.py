@@ -33,7 +33,7 @@ OTHERS = {
     b"7z\xbc\xaf\x27\x1c": "a 7z file",
     b"Rar!\x1a\x07": "a RAR file",
 }
-# The same for text that users send by mistake, with the remedy. In lower case, without leading blanks.
+# Texts that users send by mistake instead of a tar.gz: their beginning, in lower case and without leading blanks; what each is; the remedy.
 TEXTS = {
     b"version https://git-lfs.": ("a Git LFS pointer", "run git lfs pull"),
     b"<?xml": ("an XML document, such as S3's error messages", "see what it says, and download the archive anew"),

@@ -51,7 +51,7 @@ class Lines:
 
     @property
     def found(self) -> bool:
-        """Whether `row` has been called with any line."""
+        """Whether `row` has been called at least once."""
         return bool(self._label)
 
     def row(self, line: Mapping[str, Any], where: str) -> tuple[str, str]:

@@ -37,7 +37,7 @@ class Found:
     unlisted: list[Path] = field(default_factory=list)  # photos that the manifest does not list
     merged: list[str] = field(default_factory=list)  # classes that several folders spell differently
     system: list[Path] = field(default_factory=list)  # hidden and system files
-    # Files whose suffixes show that they are not photos, pipes and other special files, and links to folders above them.
+    # Pipes and other special files, links to folders above them, and files whose suffixes show that they are not photos.
     other: list[Path] = field(default_factory=list)
 
 

@@ -49,7 +49,7 @@ def hold_splits(channel: str, names: Iterable[str]) -> bool:
 
 
 def refuse_splits(folder: Path, names: Iterable[str]) -> None:
-    """Raise DataError when the class folders `names` in `folder` are train and another split."""
+    """Raise DataError if `names`, the class folders in `folder`, hold train and another split: they are then splits, not classes."""
     splits = {name: split for name in sorted(names) if (split := split_of(name))}
     if "train" in splits.values() and len(set(splits.values())) > 1:
         raise DataError(

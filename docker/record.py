@@ -1,4 +1,4 @@
-"""Writes address, digest, tags and versions of a pushed image into images.json. Each image has one line; the other line is kept.
+"""Writes address, digest, tags and versions of a pushed image into images.json: one line an image. The other image's line is kept.
 
 python3 docker/record.py train|serve FILE URI DIGEST DEVICE VERSION REVISION TAG...
 """

@@ -76,7 +76,7 @@ def _packed(options: argparse.Namespace, work: Path) -> tuple[Path, dict[str, st
             return archive, {name: os.environ[name] for name in ("ALLOW_MODEL_CODE",) if name in os.environ}
         name, code = copied(brought, options.source_dir, work / "code")
         tar.add(code, "code")
-    # The same variables as the SDK sets for its entry_point, and ALLOW_MODEL_CODE of our serving image.
+    # The variables that the SDK sets for its entry_point, and ALLOW_MODEL_CODE of our serving image.
     return archive, {
         "ALLOW_MODEL_CODE": "true",
         "SAGEMAKER_PROGRAM": name,

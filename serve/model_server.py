@@ -152,7 +152,7 @@ class ModelServer:
 
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[None]:
-        """Let requests and orders be sent within this block."""
+        """Hold the connections to the model server open; within this block requests and orders can be sent."""
         async with (
             aiohttp.ClientSession(
                 connector=aiohttp.UnixConnector(path=str(self._inference_socket), limit=0),

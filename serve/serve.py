@@ -145,7 +145,7 @@ async def _watch(front: Front) -> None:
 
 
 async def _until(stop: asyncio.Event, *work: Coroutine[None, None, None]) -> None:
-    """Run the coroutines until `stop` is set; raises the first error of any coroutine."""
+    """Run the coroutines until `stop` is set; raises the first error that any coroutine raises."""
     stopped = asyncio.create_task(_wait(stop))
     tasks = {stopped, *map(asyncio.create_task, work)}
     try:

@@ -1,7 +1,7 @@
 """The rules of sagemaker-inference 1.10.1, for which a code/inference.py is written: how it calls functions, and its defaults.
 
 The toolkit itself is not used, because its decoder unpickles what a client sends, and because it would install boto3 and scipy.
-tests/test_toolkit_rules.py sends the same requests to the toolkit's Transformer and to ours and compares the answers.
+tests/serve/test_toolkit_rules.py sends the same requests to the toolkit's Transformer and to ours and compares the answers.
 """
 
 import inspect

@@ -39,7 +39,7 @@ IMAGES = (
 TORCH = importlib.util.find_spec("torch")
 WITHOUT_TORCH = "needs torch, which is not in the environments of tests/others.sh"
 needs_torch = pytest.mark.skipif(not TORCH, reason=WITHOUT_TORCH)
-# With ONNX a server starts in half of the time, since it reads the model without torch; the images hold no exporter.
+# With ONNX a server starts in half of the time, since it reads the model without torch; the Docker images lack the exporter.
 ONNX = {"export-onnx": "1"} if importlib.util.find_spec("onnxscript") else {}
 TRAINED_WITH = {"precision": "fp32", "lr": "0.01", "export-openvino": "auto"} | ONNX
 OPENVINO = importlib.util.find_spec("openvino") is not None

@@ -146,8 +146,8 @@ PIPE_SPOOL = Variable(
     set_by=TRAINING,
     sentence="The folder in which the first process of a host has put the photos that came through pipes.",
 )
-GLOO_INTERFACE = _text("GLOO_SOCKET_IFNAME", TRAINING, "The network interface of resourceconfig.json, for processors.")
-NCCL_INTERFACE = _text("NCCL_SOCKET_IFNAME", TRAINING, "The network interface of resourceconfig.json, for GPUs.")
+GLOO_INTERFACE = _text("GLOO_SOCKET_IFNAME", TRAINING, "gloo's network interface, which resourceconfig.json names.")
+NCCL_INTERFACE = _text("NCCL_SOCKET_IFNAME", TRAINING, "NCCL's network interface, which resourceconfig.json names.")
 PYTHONPATH = _text(
     "PYTHONPATH", TRAINING, "The folders in which a script finds its own modules and the packages of the image."
 )

@@ -31,7 +31,7 @@ def plain_text(name: str, value: object) -> str | None:
 
 
 def cast(name: str, type_: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    """Return the text as a value of `type_`; raises ConfigError if it is not one. One of `choices` may have capital letters."""
+    """Return the text as a value of `type_`; raises ConfigError if it is not one. With `choices` case is ignored."""
     try:
         if type_ is bool:
             return _switch(text)

@@ -87,7 +87,7 @@ _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"II+\0", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
     (0, b"MM\0+", f"a TIFF image that is damaged or of a kind that is not read; {_SAVE} with 8 bits a sample"),
 )
-# The same for text: its beginning in lower case, without leading blanks.
+# Texts that users send instead of a photo: their beginning, in lower case and without leading blanks, and the error's text.
 _TEXTS = (
     (b"version https://git-lfs.github.com/", "a Git LFS pointer instead of the photo; run `git lfs pull`"),
     (b"/annex/objects/", "a git-annex pointer instead of the photo; run `git annex get`"),

@@ -75,7 +75,7 @@ def limit_pieces(data: bytes) -> None:
     for tag, _, count, _ in entries:
         if tag in (_STRIPS, _TILES) and count > MAX_PIECES:
             raise PhotoError(f"a TIFF of {count:,} strips or tiles is not decoded; save the photo again")
-    # Of a raw photo Pillow would read the small preview that comes first.
+    # Pillow would read only the small preview that comes first in a raw photo.
     smaller = any(tags.get(_SMALLER, b"")) and _OTHERS in tags
     if _DNG in tags or smaller or data[8:10] == b"CR":
         raise PhotoError("a raw photo (DNG, NEF, CR2 and the like) is not read; develop it and save it as JPEG or PNG")

@@ -88,7 +88,7 @@ def named(path: tuple[str | int, ...]) -> str:
 def source(path: tuple[str | int, ...]) -> str:
     """Return the option or setting of a member, in brackets; empty if there is none."""
     words = [step for step in path if isinstance(step, str)]
-    for length in range(len(words), 0, -1):  # a member inside a list or a map gets the option of the list or map
+    for length in range(len(words), 0, -1):  # a list's or map's option also sets the members inside
         held = words[:length]
         for start in range(length):
             text = SOURCES.get(".".join(held[start:]))

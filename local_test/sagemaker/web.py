@@ -47,7 +47,7 @@ class Gateway(Gateway_10):  # type: ignore[misc]  # cheroot's types are not comp
 
 
 class _Chunks(io.RawIOBase):
-    """A body of unknown length, to its end with the lines that follow it. Trap: readline of cheroot's own reader never returns."""
+    """Reads a chunked body to its end, and the trailer lines after it. Trap: readline of cheroot's own reader never returns."""
 
     def __init__(self, source: ChunkedRFile) -> None:
         self._source = source

@@ -14,7 +14,7 @@ from reports.sources.endpoint_samples import sampled_endpoint
 
 TIMEOUT = 5.0  # seconds that a request may take
 LONGEST = 8 * 2**20  # bytes; a longer answer is refused (those of our own server have a few thousand)
-MOST = 600  # at most so many samples are kept
+MOST = 600  # at most this many samples are kept
 
 
 class Sampler:
@@ -26,7 +26,7 @@ class Sampler:
         self.answered = False  # True once /metrics was answered with status 200
         self._samples: list[Sample] = []
         self._failed = self._looks = 0
-        self._stride = 1  # one of so many samples is kept
+        self._stride = 1  # one of this many samples is kept
 
     def look(self) -> bool:
         """Take one sample; return False if the request failed."""

@@ -17,7 +17,7 @@ from reports.page.render import html, json_text
 
 HOST = "127.0.0.1"
 NAMES = ("127.0.0.1", "localhost", "[::1]")
-SECONDS = 10  # a connection is closed after so many seconds without data
+SECONDS = 10  # a connection is closed after this many seconds without data
 
 
 @dataclass(frozen=True, kw_only=True)

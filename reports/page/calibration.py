@@ -9,7 +9,7 @@ from reports.rules.intervals import wilson
 
 
 def calibration_chart(splits: Sequence[Split]) -> Chart | None:
-    """Return the diagram of test, else of the first split with recorded bins; None if no split has recorded bins."""
+    """Return the calibration chart of the test split, or of the first split with recorded bins; None if no split has them."""
     held = [split.result for split in splits if split.result and split.result.calibration]
     result = next((one for one in held if one.split == "test"), held[0] if held else None)
     return _chart(result) if result else None

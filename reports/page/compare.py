@@ -8,7 +8,7 @@ from reports.page.numbers import plain, share
 from reports.rules.intervals import difference
 from reports.rules.table import Judged
 
-CLASSES = 30  # the table lists at most so many classes, those with the largest change
+CLASSES = 30  # the table lists at most this many classes: those with the largest change
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from reports.rules.loss import losses_by_step
 from reports.rules.stages import stages
 
 MOST_POINTS = 400
-ROWS = 1_000  # the table of a chart has at most so many rows
+ROWS = 1_000  # the table of a chart has at most this many rows
 Value = Callable[[Epoch], float | None]
 
 

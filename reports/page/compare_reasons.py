@@ -82,7 +82,7 @@ def times(first: Side, second: Side) -> Section:
         total = side.run.part_seconds.get("total")
         stepping = sum(epoch.seconds or 0 for epoch in side.run.epochs)
         said = f"{seconds(total)} in all, " if total else ""
-        facts.append((side.label, f"{said}{seconds(stepping)} in steps of {len(side.run.epochs)} epochs"))
+        facts.append((side.label, f"{said}{seconds(stepping)} in the steps of {len(side.run.epochs)} epochs"))
         if side.run.peak_memory_bytes:
             facts.append((f"{side.label}, most memory", f"{side.run.peak_memory_bytes / 1e9:.2f} GB"))
     missing = () if parts else ("Neither run recorded its parts.",)

@@ -10,9 +10,9 @@ from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.sources.endpoint import Endpoint, Latency, Measure, Variant
 from reports.system import Numbers
 
-POINTS = 300  # a chart has at most so many points
-ROWS = 500  # the table of a chart has at most so many rows
-EVENTS = 100  # the newest events, at most so many, are listed
+POINTS = 300  # a chart has at most this many points
+ROWS = 500  # the table of a chart has at most this many rows
+EVENTS = 100  # the newest events, at most this many, are listed
 CODES = 50
 MILLI = 1000.0
 # Measure, title, unit, and the divisor that converts the values to the unit.

@@ -9,7 +9,7 @@ from reports.rules.cost import Cost, Price, job_cost
 from reports.rules.verdict import Evidence
 from reports.system import Profile
 
-UNREADABLE = 200  # at most so many photos are listed
+UNREADABLE = 200  # at most this many photos are listed
 
 
 def job_section(evidence: Evidence, price: Price | None) -> Section:

@@ -12,8 +12,8 @@ from reports.page.trials import trials_chart
 from reports.rules.loss import losses_by_step
 from reports.rules.stages import stages
 
-MOST_POINTS = 400  # a curve by step has at most so many points
-ROWS = 1_000  # the table of a chart has at most so many rows
+MOST_POINTS = 400  # a curve by step has at most this many points
+ROWS = 1_000  # the table of a chart has at most this many rows
 
 
 def learning_section(run: Run | None) -> Section:

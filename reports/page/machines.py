@@ -7,9 +7,9 @@ from reports.page.document import Cell, Chart, Column, Form, Line, Table, table_
 from reports.page.numbers import bands, plain, plain_all, seconds, size
 from reports.system import MEASURES, Numbers, Profile, Series, Usage
 
-TIMELINE = 300  # a timeline has at most so many points
-COLUMNS = 120  # a heat map has at most so many columns
-ROWS = 16  # a heat map has at most so many rows; with more cores, several cores share a row
+TIMELINE = 300  # a timeline has at most this many points
+COLUMNS = 120  # a heat map has at most this many columns
+ROWS = 16  # a heat map has at most this many rows; with more cores, several cores share a row
 TIMELINES = {
     "gpu": "GPU use",
     "gpu_memory_used": "GPU memory used",

@@ -9,7 +9,7 @@ from reports.rules.classes import class_names
 
 WORST = 20  # number of classes in the first matrix
 MOST_CELLS = 60_000
-ROWS = 2_000  # the table has at most so many rows
+ROWS = 2_000  # the table has at most this many rows
 
 
 def matrix_charts(run: Run, split: Split) -> list[Chart]:

@@ -7,8 +7,8 @@ from reports.names import isolated
 from reports.page.document import Cell, Column, Gallery, Group, Picture, Section, Table, table_of
 from reports.photos.facts import Answer, Duplicates, Pair, Photos, Suspects
 
-SUSPECTS, PAIRS = 48, 24  # at most so many photos and pairs are shown; the tables list all that the records hold
-OF_A_SPLIT = 16  # at most so many photos of one split are shown as most wrong, and as many as least certain
+SUSPECTS, PAIRS = 48, 24  # at most this many photos and pairs are shown; the tables list all that the records hold
+OF_A_SPLIT = 16  # at most this many photos of one split are shown as most wrong, and as many as least certain
 NOT_RECORDED = (
     "The records hold no photos. Reasons: a trial of a tuning job records no photos; training was stopped before it recorded them; or an "
     "earlier version of the program ran."

@@ -9,7 +9,7 @@ from reports.page.matrix import matrix_charts
 from reports.page.numbers import plain, share
 from reports.rules.classes import judged_split, pairs
 
-PAIRS = 12  # the chart shows at most so many pairs of classes; the table shows up to PAIR_ROWS
+PAIRS = 12  # the chart shows at most this many pairs of classes; the table shows up to PAIR_ROWS
 PAIR_ROWS = 2_000
 
 

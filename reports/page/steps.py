@@ -8,8 +8,8 @@ from reports.page.document import Cell, Chart, Column, Line, Table, table_of
 from reports.page.numbers import plain, seconds
 from reports.page.shares import shares
 
-LONGEST = 12  # the table has at most so many steps
-OPERATORS = 15  # a chart shows at most so many operators; its table has all
+LONGEST = 12  # the table has at most this many steps
+OPERATORS = 15  # a chart shows at most this many operators; its table has all
 CLOCKS = {"gpu": " The forward and the backward pass, the exchange and the optimizer are timed by the GPU's own clock."}
 
 

@@ -4,8 +4,8 @@ from reports.facts import Run
 from reports.page.document import Cell, Chart, Column, Line, table_of
 from reports.page.numbers import plain, plain_all, share
 
-MOST_TRIALS = 300  # the chart has at most so many lines
-ROWS = 1_000  # the table has at most so many rows
+MOST_TRIALS = 300  # the chart has at most this many lines
+ROWS = 1_000  # the table has at most this many rows
 
 
 def trials_chart(run: Run) -> Chart | None:

@@ -5,7 +5,7 @@ import re
 from reports.photos.facts import Answer, Duplicates, Pair, Photo, Suspect, Suspects
 from reports.sources.values import Fields
 
-MOST = 400  # at most so many photos or pairs are read from one record; training writes at most 200
+MOST = 400  # at most this many photos or pairs are read from one record; training writes at most 200
 LARGEST = 10_000  # characters; a longer thumbnail is dropped (those that training writes have about 3,000)
 _JPEG = re.compile("/9j/[A-Za-z0-9+/]*={0,2}")  # a JPEG file in base64
 

@@ -9,15 +9,15 @@ from reports.rules.stages import NO_RUN
 from reports.rules.thresholds import Classes, Thresholds
 from reports.rules.verdict import Evidence, Verdict, not_judged, quiet, triggered
 
-NAMED = 3  # a sentence names at most so many pairs or classes
+NAMED = 3  # a sentence names at most this many pairs or classes
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair:
-    """The number `photos` of the `of` photos of the class `truth` that the model predicts as the class `prediction`.
+    """Two classes that the model confuses: it predicts `photos` of the `of` photos of the class `truth` as the class `prediction`.
 
-    `low` and `high` are the 95 % interval of this share. `others` is the share of all further classes' photos with the same prediction:
-    if it is large, the model predicts that class for everything, and the two classes are not a pair.
+    `low` and `high` are the 95 % interval of the share `photos` / `of`. `others` is the share of the other classes' photos that get the
+    same prediction. If it is large, the model predicts that class for everything, and the two classes are not a pair.
     """
 
     truth: str

@@ -67,7 +67,7 @@ def _hosts(evidence: Evidence) -> int:
 
 
 def _job_seconds(evidence: Evidence, price: Price | None) -> float | None:
-    """Return the seconds of the job: the billed seconds, else the duration by its records, else the duration by its system metrics."""
+    """Return the seconds of the job: the billed seconds, else the duration in its records, else the duration in its system metrics."""
     if price and price.billed_seconds:
         return price.billed_seconds
     run, profile = evidence.run, evidence.profile

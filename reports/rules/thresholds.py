@@ -13,7 +13,7 @@ from dataclasses import dataclass
 class Waiting:
     """The number of points that a rule needs, and the part of the points that it judges."""
 
-    points: int  # the rules need at least so many points
+    points: int  # the rules need at least this many points
     start_share: float = (
         0.0  # share of the run at its start that is ignored, because the job is still loading and warming up
     )
@@ -24,7 +24,7 @@ class Waiting:
 class Loss:
     """The thresholds of LossNotDecreasing."""
 
-    steps: int  # SageMaker: a loss is compared with the loss at least so many steps before; ours: fewer steps are not judged
+    steps: int  # SageMaker: a loss is compared with the loss at least this many steps before; ours: fewer steps are not judged
     decrease_percent: float  # the loss must fall by at least this
     increase_percent: float  # SageMaker: larger rises are counted in the sentence; ours: limit for the rise from the best loss to the last
     whole_run: bool  # True: compare the smoothed start, best and end of the run; False: compare pairs of steps
@@ -91,8 +91,8 @@ class Start:
     dead_percent: float  # percentage of a layer's channels that may be dead
     dead_records: float  # share of a layer's records that may be above dead_percent
     input_mean: float  # limit for the absolute value of a channel's mean after normalisation
-    input_std: float  # lowest standard deviation of a channel after normalisation; below it the photos show almost nothing; 0: ignored
-    photos: int  # the rules need at least so many photos
+    input_std: float  # lower limit for a channel's standard deviation after normalisation; below it photos show almost nothing; 0: ignored
+    photos: int  # the rules need at least this many photos
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,7 @@ class Classes:
 
     imbalance: float  # limit for the photos of the largest class divided by those of the smallest
     misprediction: float  # share of a class's photos that may be predicted wrongly
-    photos: int  # the rules need at least so many photos
+    photos: int  # the rules need at least this many photos
     diagonal: float | None  # at least this share of the predictions of a class must be right; None: not judged
     off_diagonal: (
         float | None
@@ -116,18 +116,18 @@ class Classes:
 class Steps:
     """The thresholds of StepOutlier, MaxInitializationTime, StalledTraining and DataWait."""
 
-    sigma: float  # an outlier takes more than the mean plus so many standard deviations
+    sigma: float  # an outlier takes more than the mean plus this many standard deviations
     count: int  # number of outliers that may occur
     share: float  # share of the steps that may be outliers
-    times_median: float  # no finding if the longest step takes less than so many times the median
+    times_median: float  # no finding if the longest step takes less than this many times the median
     outlier_share: float  # no finding if the outliers' time above the median is a smaller share of all steps' time
-    fewest: int  # StepOutlier needs at least so many steps
+    fewest: int  # StepOutlier needs at least this many steps
     start_minutes: float  # limit for the time until the first step
     stalled_seconds: float  # limit for the time without a step or any other record
     wait_share: (
         float | None
     )  # limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait
-    wait_seconds: float  # DataWait needs steps of at least so many seconds in all
+    wait_seconds: float  # DataWait needs steps of at least this many seconds in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,10 +135,10 @@ class System:
     """The thresholds of the profiler's rules on processors, GPUs and disks. All use is in percent."""
 
     waiting: Waiting
-    gpu_p95: float  # LowGPUUtilization: lowest 95th percentile of a GPU's use
-    gpu_low: float  # LowGPUUtilization: lowest value of the percentile gpu_low_percentile
+    gpu_p95: float  # LowGPUUtilization: lower limit for the 95th percentile of a GPU's use
+    gpu_low: float  # LowGPUUtilization: lower limit for the percentile gpu_low_percentile
     gpu_low_percentile: int
-    batch_p95: float  # BatchSize: lowest 95th percentile of processor, GPUs and GPU memory
+    batch_p95: float  # BatchSize: lower limit for the 95th percentiles of processor, GPUs and GPU memory
     busy_cpu: float  # CPUBottleneck: a core above this is busy
     busy_io: float  # IOBottleneck: a core above this waits for I/O
     idle_gpu: float  # CPUBottleneck and IOBottleneck: a GPU below this is idle
@@ -148,8 +148,8 @@ class System:
     memory_increase: float | None
     memory_growth: float  # GPUMemoryIncrease: limit for the growth of the bytes in use, as a share
     memory_window: int  # GPUMemoryIncrease: number of points of memory activity in a mean
-    loaders_percent: float  # Dataloader: lowest number of loaders, in percent of the cores
-    loaders_most_percent: float | None  # Dataloader: highest number of loaders, in percent of the cores; None: no limit
+    loaders_percent: float  # Dataloader: lower limit for loaders, in percent of the cores
+    loaders_most_percent: float | None  # Dataloader: upper limit for loaders, in percent of the cores; None: no limit
     loaders_idle: bool  # Dataloader: True if a finding also requires that training or a GPU waits
 
 
@@ -157,11 +157,11 @@ class System:
 class Serving:
     """The thresholds of the rules on an endpoint."""
 
-    requests: int  # the rules need at least so many requests
+    requests: int  # the rules need at least this many requests
     errors: float  # share of the answers that may be errors
     tail: float  # limit for the 99th percentile of a part of the latency divided by its median
     slow: float  # seconds; a 99th percentile below this is not a finding
-    tail_requests: int  # EndpointTail needs at least so many requests for a 99th percentile
+    tail_requests: int  # EndpointTail needs at least this many requests for a 99th percentile
     cold: float  # share of the requests that may wait until a model is loaded
 
 

@@ -89,8 +89,8 @@ def memory(t: Thresholds) -> str:
     if t.system.memory_increase is None:
         return f"{used}; not judged if only the memory's activity is measured"
     return (
-        f"{used}; where they are not known, the mean of {t.system.memory_window} points of memory activity more than "
-        f"{t.system.memory_increase:g} above that of the points before"
+        f"{used}; if the bytes are not known, the mean memory activity of {t.system.memory_window} successive points exceeds "
+        f"the mean of the points before by more than {t.system.memory_increase:g}"
     )
 
 

@@ -18,7 +18,7 @@ OURS_NAMED = ("system-", "trace-head-", "trace-finetune-")
 OURS_BELOW = ("input", "model", "trials")
 DEBUGGERS_BELOW = ("collections", "index")  # folders that reports.sources.smdebug reads
 GAP = 3600  # seconds without a point; after a longer gap, the files may be of several jobs
-OTHERS = 5  # a sentence names at most so many unread files
+OTHERS = 5  # a sentence names at most this many unread files
 
 
 @dataclass

@@ -12,7 +12,7 @@ from reports.sources.archives import read_member
 GZIP = b"\x1f\x8b"
 MOST = (
     512 * 2**20
-)  # at most so many unpacked bytes of a file are read; the profiler's file of one minute has less than 1 MB
+)  # at most this many unpacked bytes of a file are read; the profiler's file of one minute has less than 1 MB
 
 
 def read_text(path: Path, missing: list[str]) -> str:

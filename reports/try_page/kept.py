@@ -15,7 +15,7 @@ from classifier.images import look_at
 from classifier.names import class_name, is_system, one_line
 from classifier.splits import split_of
 
-LONGEST = 60  # the name of a kept file holds at most so many characters of the original name
+LONGEST = 60  # the name of a kept file holds at most this many characters of the original name
 LONGEST_FOLDER = 255  # bytes of a folder's name; the limit of Linux's file systems
 
 

@@ -16,7 +16,7 @@ from reports.try_page.looker import Looker
 
 HERE = Path(__file__).parent
 COLOURS = HERE.parent / "page" / "page.css"  # the style of the report's page, so that both pages look the same
-MOST = 100  # the page holds at most so many photos
+MOST = 100  # the page holds at most this many photos
 SHOWN = 5  # number of labels that the page shows for a photo
 # Headers of every answer.
 HEADERS = {

@@ -1,4 +1,4 @@
-"""The checks of a GPU that call our code directly. Each yields lines of the table: what, figure, verdict."""
+"""The checks of a GPU that call our code directly. Each yields lines of the table: what was checked, the figure, the verdict."""
 
 import copy
 import importlib.util
@@ -24,7 +24,7 @@ from tests.gpu import MEASURED, RIGHT, WRONG
 from train.loop.engine import set_learning
 from train.precision import autocast, compute_exactly, resolve_precision
 
-Line = tuple[str, str, str]  # what, figure, verdict
+Line = tuple[str, str, str]  # what was checked, the figure, the verdict
 WARM = 10  # steps before the time is measured
 # The tests whose code computes on a GPU if there is one.
 TESTS = (

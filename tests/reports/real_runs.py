@@ -153,7 +153,7 @@ def make(name: str, folder: Path, feature_cache: Path) -> Path:
 
 
 def found(out: Path) -> dict[str, str]:
-    """Return the rules of ours that find something in a run, each with its sentence."""
+    """Return those of our rules that find something in a run, each with its sentence."""
     return {one.rule: one.ours.sentence for one in write(out).report.judged if one.ours.state == "triggered"}
 
 

@@ -142,7 +142,7 @@ CAPTURE = {
     "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
     "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
 }
-# As in the guide's sample for tuning: ranges without a scale, and a seed.
+# A request like the guide's sample for tuning, with ranges without a scale and with a seed.
 GUIDE = {
     "ParameterRanges": {
         "CategoricalParameterRanges": [],

@@ -1,4 +1,4 @@
-"""Requests and answers of the running server, except for a photo with a JSON answer: instances, Accept, attributes, metrics, its log."""
+"""The running server's answers to requests with instances, Accept or attributes, its metrics and its log. Simple requests are elsewhere."""
 
 import contextlib
 import csv

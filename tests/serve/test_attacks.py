@@ -43,7 +43,7 @@ def test_one_tcp_port_is_open_and_every_other_socket_is_a_file_for_its_owner_alo
     assert listening == {int(url.rpartition(":")[2])}
     sockets = {str(c.laddr) for p in processes for c in p.net_connections("unix") if c.laddr}
     assert any(path.endswith("manage.sock") for path in sockets)  # so the processes found are the server's
-    for path in sockets:  # no abstract sockets: they have no file permissions
+    for path in sockets:  # the server must not use abstract sockets: they have no file permissions
         assert Path(path).is_absolute() and Path(path).parent.stat().st_mode & 0o077 == 0, path
 
 
@@ -219,7 +219,7 @@ def test_a_query_changes_nothing(url: str, photo: bytes, query: str) -> None:
         ("multipart/form-data; boundary=x", 415),
         ("application/json; charset=utf-7", 400),  # the body is read as JSON, and a photo is not JSON
         ("application/x-www-form-urlencoded", 200),  # curl's default type; the format is detected from the bytes
-        ("", 200),  # no type: the format is detected from the bytes
+        ("", 200),  # without a Content-Type the format is detected from the bytes
     ],
 )
 def test_odd_content_types_are_read_or_refused(url: str, photo: bytes, kind: str, status: int) -> None:

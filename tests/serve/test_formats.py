@@ -96,7 +96,7 @@ def test_base64_is_read_in_every_usual_form(text: str) -> None:
 def test_base64_whose_plus_signs_a_form_made_blanks_is_told() -> None:
     text = base64.b64encode(b"\xff\xd8\xff" + b"\xfb\xef\xbe" * 2 + b"x" * 6 + b"\xfb\xef\xbe").decode()
     assert text.count("+") > 3
-    with pytest.raises(RequestError, match="its \\+ have become blanks, as in a form; send the text as it is"):
+    with pytest.raises(RequestError, match="each \\+ has become a blank, as happens in web forms; send the text as"):
         read_instances(json.dumps({"instances": [{"b64": text.replace("+", " ")}]}).encode())
 
 

@@ -16,7 +16,7 @@ from serve.multi_model import MultiModel
 from serve.serve import make_front
 from serve.settings import read_settings
 
-# aiohttp warns about the first string that names a value of a request.
+# aiohttp gives this warning once, when a value is first stored in a request under a string.
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
 MULTI = {"SAGEMAKER_MULTI_MODEL": "true"}
 

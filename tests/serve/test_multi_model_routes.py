@@ -219,7 +219,7 @@ def test_a_load_that_a_stop_gives_up_is_503(endpoint: Endpoint) -> None:
             loop.call_soon_threadsafe(endpoint.front.give_up)
             status, _, rest = client.recv(65536).partition(b"\r\n")
         assert b" 503 " in status and b'"the server is stopping"' in rest
-        assert endpoint.stand_in.orders[-1][0] == "POST"  # no DELETE: the workers end with the model server
+        assert endpoint.stand_in.orders[-1][0] == "POST"  # no DELETE is sent: the workers end with the server
 
     endpoint.run_with_loop(asks)
 

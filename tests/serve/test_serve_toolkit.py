@@ -142,7 +142,7 @@ def test_what_a_function_answers_is_bytes_text_or_json() -> None:
 
 
 class Toolkit(Exception):
-    """The same class as in sagemaker_inference.errors."""
+    """A copy of the class in sagemaker_inference.errors."""
 
     def __init__(self, status: Any, message: str) -> None:
         super().__init__(message)
@@ -150,7 +150,7 @@ class Toolkit(Exception):
 
 
 class UnsupportedFormat(Exception):
-    """The same class as in sagemaker_inference.errors."""
+    """A copy of the class in sagemaker_inference.errors."""
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ class Load:
         self._each: list[dict[int, int]] = []  # the memory of each process
 
     async def run(self, seconds: float, warm_up: float) -> None:
-        """Load the server; raises the first wrong answer."""
+        """Load the server; raises AssertionError at the first wrong answer."""
         start, self._pause = time.monotonic(), max(KILL_SECONDS, seconds / 12)
         clients: list[Callable[[], Awaitable[None]]] = [self._good, self._good, self._bad, self._huge]
         clients += [self._slow, self._slow, self._aborted, self._kill]

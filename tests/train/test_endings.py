@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 from train.gpu_memory import is_full, remedy
 from train.processes import killed, lost
 
-# As torch 2.13, cuBLAS, cuDNN and NCCL write them.
+# Errors as torch 2.13, cuBLAS, cuDNN and NCCL write them.
 FULL = [
     "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 14.56 GiB of which 1.2 GiB is free.",
     "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported",

@@ -104,7 +104,7 @@ def test_as_pid_1_it_hears_sigterm_and_leaves_no_process_behind(tiny: Path, tmp_
 
 @pytest.mark.slow
 def test_sigterm_to_the_processes_that_read_photos_costs_no_batch(tiny: Path, tmp_path: Path) -> None:
-    # As torchrun sends it: to the whole process group.
+    # torchrun sends SIGTERM to the whole process group, and so does this test.
     base = tmp_path / "opt-ml"
     settings = {"finetune-epochs": "10000", "finetune-batch-size": "1"}
     with training(base, tiny, epochs="1", backbone="timm/test_efficientnet", weights="random", **settings) as process:

@@ -79,7 +79,7 @@ class FeaturePass:
     forward: Forward | None = None
 
     def choose(self, photos: PhotoSet, *, cache: Path | None = None, views: int = 0) -> Choice:
-        """Return the fastest backend for these photos; a copy of this pass with its `forward` then computes on it."""
+        """Return the fastest backend for these photos. To use it, copy this pass with the returned `forward`."""
         images = _images(photos.splits, views)
         # For a small pass, decide without opening photos.
         enough = images >= backend.CONVERTED_FROM
@@ -182,7 +182,7 @@ class FeaturePass:
 
 
 def _label(splits: Mapping[str, Sequence[Photo]]) -> str:
-    """Return the progress bar's label. Only a pass for predictions leaves out the split train; its label is the split."""
+    """Return the progress bar's label: "features"; or the names of the splits, if a pass for predictions leaves out the split train."""
     return "features" if "train" in splits else ", ".join(splits)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from train.report.records import Records
 
-SAMPLE = 10_000  # a tensor's percentiles are computed from at most so many of its numbers
+SAMPLE = 10_000  # a tensor's percentiles are computed from at most this many of its numbers
 LAYERS = 256  # the most layers whose activations are recorded
 INACTIVE = 0.01  # a channel with a larger share of values above 0 is alive
 

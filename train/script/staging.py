@@ -17,7 +17,7 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar")
 FETCHED = ".fetched"  # marks a folder that fetch() has filled; a restarted container empties it and fetches again
 CONSTRAINT = "The user requested (constraint) "  # a phrase of pip's, like the next ones
 BROKEN = "connection broken by "
-REASON = 600  # pip's reasons are cut after so many characters; the whole failure text may have 1,024
+REASON = 600  # pip's reasons are cut after this many characters; the whole failure text may have 1,024
 
 
 def fetch(source: str, folder: Path) -> None:

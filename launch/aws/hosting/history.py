@@ -37,7 +37,7 @@ class Entry:
     created: datetime
     models: tuple[Made, ...]
     serves: bool
-    # Time of the endpoint's last change of any kind; None if the configuration does not serve.
+    # Time of the endpoint's last change of any kind; None if the endpoint does not use this configuration now.
     since: datetime | None = None
     served_before: bool = False
 

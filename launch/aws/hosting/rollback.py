@@ -132,7 +132,7 @@ def _plan(session: Session, way: Return) -> plan.Plan:
     count = max([*found.counts.values(), 1])
     types = endpoint.types(variant)
     if variant.get("ServerlessConfig"):
-        bound = cost.Bound(amount=None, why="a serverless endpoint costs by the request", monthly=True)
+        bound = cost.Bound(amount=None, why="a serverless endpoint is billed by request", monthly=True)
     else:
         bound = cost.month(cost.hour(known, "async" if found.output else "hosting", types, count))
     lines = [

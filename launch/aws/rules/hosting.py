@@ -78,7 +78,7 @@ def _serverless(request: Request, variant: Request) -> Iterator[str]:
 
 
 def between(requests: Mapping[str, Request]) -> Iterator[str]:
-    """A serverless endpoint excludes some members of its model (guide, serverless-endpoints)."""
+    """The model of a serverless endpoint cannot have some members (guide, serverless-endpoints)."""
     model, config = requests.get("CreateModel"), requests.get("CreateEndpointConfig")
     if not (model and config) or not any(variant.get("ServerlessConfig") for variant in config["ProductionVariants"]):
         return

@@ -171,7 +171,7 @@ class FileBucket(FakeBucket):  # type: ignore[misc]  # moto has no types here
 
 
 def flush(index: Index) -> None:
-    """Write the objects and buckets that this thread's request has changed to the index."""
+    """Write to the index the objects and buckets that this thread's request has changed."""
     touched, TOUCHED.keys = TOUCHED.keys, {}
     for (bucket, _, _), key in touched.items():
         index.update(bucket, key.row())

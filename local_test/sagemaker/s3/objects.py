@@ -19,7 +19,7 @@ from local_test.sagemaker.s3.index import Row
 from local_test.sagemaker.settings import ACCOUNT
 
 LONGEST = 255  # the most bytes of a file's name
-SMALLEST_PART = 5 << 20  # the fewest bytes of every part except the last (S3's limits of multipart uploads)
+SMALLEST_PART = 5 << 20  # every part except the last has at least this many bytes (S3's limits of multipart uploads)
 # The attributes of moto's object that are kept, besides its bytes.
 KEPT = (
     "_storage_class",

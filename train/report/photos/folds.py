@@ -13,7 +13,7 @@ from torch.nn import functional
 FOLDS = 5
 RIDGE = 1.0  # the ridge penalty, as a share of the features' mean variance; between 0.1 and 3 the lists of suspects hardly differ
 SMALLEST = 1e-6  # the penalty if all features are equal, so that their variance is 0
-FITTED = 6_000  # the heads are fitted on at most so many photos; all photos are judged
+FITTED = 6_000  # the heads are fitted on at most this many photos; all photos are judged
 
 
 def out_of_fold(features: Tensor, labels: Tensor, classes: int) -> Tensor:

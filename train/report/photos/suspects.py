@@ -9,8 +9,8 @@ from train.report.photos.folds import out_of_fold
 
 # With 5 % of the labels of 40 dog breeds made wrong, 92 % of the wrong ones reached this score; 62 % of all that reached it were wrong.
 LEAST_SCORE = 0.5
-CALIBRATED = 2_000  # the conversion of scores into probabilities is fitted on so many photos
-FEWEST = 5  # the fewest photos of a class that are judged; with fewer, a head would be fitted on too few of them
+CALIBRATED = 2_000  # the conversion of scores into probabilities is fitted on about this many photos
+FEWEST = 5  # a class with fewer photos is not judged, because too few would be left to fit a head on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ def mislabelled(features: Tensor, labels: Tensor, classes: int) -> Suspects:
 
 
 def _probabilities(scores: Tensor, labels: Tensor) -> Tensor:
-    """Return scores [N, classes] as probabilities that fit the labels [N]; every n-th photo is enough to fit them."""
+    """Convert scores [N, classes] into calibrated probabilities. They are fitted to the labels [N] of about CALIBRATED photos."""
     step = -(-len(labels) // CALIBRATED)
     if bool((scores.argmax(1) == labels)[::step].all()):
         step = 1  # the scale of the scores can be fitted only with mistakes
