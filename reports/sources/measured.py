@@ -58,7 +58,8 @@ class Measurements:
     def take(self, kind: str, record: Fields) -> bool:
         """Add a record of one of KINDS; return False if it could not be used."""
         if self._first_work is None and kind in ("steps", "batches"):
-            # A record of steps is written after its steps, so their seconds are subtracted. Batches run in parallel, so theirs are not.
+            # A record is written after its steps or batches. To find when the work began, the seconds of steps are subtracted. Those of
+            # batches are not, since batches run in parallel.
             seconds = column(record, "seconds") if kind == "steps" else None
             time = record.number("time")
             self._first_work = (

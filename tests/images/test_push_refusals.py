@@ -120,7 +120,7 @@ def full_engine(tmp_path: Path) -> Iterator[str]:
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400m", "tmpfs", disk], check=True)
     address = f"unix://{tmp_path}/engine.sock"
-    # In its own network, because without a bridge it would remove the running engine's bridge.
+    # The second engine has its own network: in the same network it would remove the bridge of the running engine.
     command = [
         "unshare",
         "--net",
