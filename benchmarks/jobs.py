@@ -23,9 +23,8 @@ from benchmarks.photos import selected
 from launch.training import Recipe, read_records, result, train
 
 EPOCHS, LR = 5, 0.003
-SOURCES = (
-    1000  # photos that the part growth copies: the same for every size, so that decoding a photo takes equally long
-)
+# Photos that the part growth copies: the same for every size, so that decoding a photo takes equally long.
+SOURCES = 1000
 CLASSES, VALIDATION = 10, 10  # for the part growth: number of classes; one photo in VALIDATION is for validation
 
 

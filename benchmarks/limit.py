@@ -44,9 +44,8 @@ def main(folder: Path, names: list[str], rounds: int, photos: list[str]) -> None
     with TemporaryDirectory() as work:
         for name in names:
             with contextlib.redirect_stdout(sys.stderr):
-                prepare(
-                    folder, Path(work) / name, name
-                )  # `prepare` accepts a named backend even if its probabilities differ too much
+                # `prepare` accepts a named backend even if its probabilities differ too much.
+                prepare(folder, Path(work) / name, name)
             opened[name] = Predictor(Path(work) / name, threads=1)
         decode = opened[names[0]].decode
         pixels = [decode(body)[None] for body in bodies]

@@ -52,9 +52,8 @@ def compare(options: Options, artifact: Path, kind: str, *, alone: bool) -> Iter
         for number, (server, clients) in product(range(options.rounds + 1), turns):
             _until_quiet(running)
             row: Row = {}
-            if (server, clients) == turns[
-                0
-            ]:  # just before the load on our server, so that the machine is equally fast for both
+            # The limit is measured just before the load on our server, so that the machine is equally fast for both.
+            if (server, clients) == turns[0]:
                 times = limit.measure(artifact, photos, [backend], rounds=2)
                 row |= {name: median(taken) for name, taken in times.items()}
                 # Requests a second on all cores if only decoding and the forward pass took time.

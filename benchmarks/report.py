@@ -72,11 +72,8 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
     from playwright.sync_api import sync_playwright
 
     arguments = ["--no-sandbox"] if os.getuid() == 0 else []
-    seconds: dict[str, list[float]] = {
-        LOADED: [],
-        FIRST: [],
-        DRAWN: [],
-    }  # seconds from the start of each load to three moments
+    # Seconds from the start of each load to three moments.
+    seconds: dict[str, list[float]] = {LOADED: [], FIRST: [], DRAWN: []}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
         for _ in range(loads):

@@ -10,10 +10,8 @@ from typing import Any
 
 from launch.opt_ml import write_configuration
 
-OFFLINE = {
-    "PIP_NO_INDEX": "1",
-    "PIP_NO_BUILD_ISOLATION": "0",
-}  # pip reads PIP_NO_BUILD_ISOLATION inverted: 0 turns isolation off
+# Pip reads PIP_NO_BUILD_ISOLATION inverted: 0 turns isolation off.
+OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 TRAIN = str(Path(sys.executable).parent / "train")
 
 

@@ -69,9 +69,8 @@ def test_the_committed_picture_shows_the_demo_and_needs_no_network() -> None:
     text = "\n".join(shown(svg))
     assert text.startswith("$ make demo\n") and "test accuracy" in text and "query it: curl" in text
     assert len(svg) < 200_000
-    assert (
-        svg.count("http:") - text.count("http:") == 1 and "https:" not in svg
-    )  # the only address is that of SVG's namespace
+    # The only address is that of SVG's namespace.
+    assert svg.count("http:") - text.count("http:") == 1 and "https:" not in svg
 
 
 def anchors(document: Path) -> set[str]:

@@ -48,10 +48,8 @@ BACKENDS = {
         Backend(name="torch", library="torch", device="cpu", precision="fp32"),
     )
 }
-AUTO, EXACT = (
-    "auto",
-    "exact",
-)  # auto: the fastest backend within the guard; exact: the fastest at float32 within the guard
+# auto: the fastest backend within the guard; exact: the fastest at float32 within the guard.
+AUTO, EXACT = "auto", "exact"
 CHOICES = (AUTO, EXACT, *BACKENDS)
 _NAMES = {"bf16": "bfloat16", "fp16": "float16"}
 

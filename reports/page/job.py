@@ -45,9 +45,8 @@ def job_section(evidence: Evidence, price: Price | None) -> Section:
         facts.append(("Photos left out", f"{len(run.unreadable):,}"))
         columns = (Column(name="photo"), Column(name="reason"))
         tables.append(table_of("Photos that could not be read", columns, run.unreadable[:UNREADABLE]))
-    facts += (
-        [] if described else _cost(job_cost(evidence, price), price)
-    )  # SageMaker's description holds the billed cost
+    # SageMaker's description holds the billed cost.
+    facts += [] if described else _cost(job_cost(evidence, price), price)
     # Without profiler output, `profile` holds our own records of the machines, whose source is shown already.
     if profile and not (run and profile.source == run.source):
         facts.append(("Profiler output", f"{profile.source} ({profile.files:,} files)"))

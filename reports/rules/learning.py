@@ -77,9 +77,8 @@ def _overtraining(run: Run, stage: str, epochs: Sequence[Epoch], limits: thresho
     if len(held) <= patience:
         return not_judged(f"{stage}: {len(held)} epochs are too few; more than {patience} are needed.", len(held))
     useful = last_improvement(held, limits)
-    if (
-        limits.relative
-    ):  # a higher accuracy counts as an improvement too, because training keeps the epoch with the highest
+    # A higher accuracy counts as an improvement too, because training keeps the epoch with the highest.
+    if limits.relative:
         accuracies = [-(epoch.validation_accuracy or 0) for epoch in epochs]
         useful = max(
             useful, max((place for place, (a, b) in enumerate(pairwise(_best(accuracies)), 1) if b < a), default=0)

@@ -103,12 +103,10 @@ class Classes:
     misprediction: float  # share of a class's photos that may be predicted wrongly
     photos: int  # the rules need at least this many photos
     diagonal: float | None  # at least this share of the predictions of a class must be right; None: not judged
-    off_diagonal: (
-        float | None
-    )  # at most this share of the predictions of a class may be of one other class; None: not judged
-    pair_share: (
-        float | None
-    )  # limit for the lower bound of the 95 % interval of a pair's confused share; None: pairs are not judged
+    # At most this share of the predictions of a class may be of one other class; None: not judged.
+    off_diagonal: float | None
+    # Limit for the lower bound of the 95 % interval of a pair's confused share; None: pairs are not judged.
+    pair_share: float | None
     pair_photos: int  # a pair with fewer confused photos is not a finding
 
 
@@ -124,9 +122,8 @@ class Steps:
     fewest: int  # StepOutlier needs at least this many steps
     start_minutes: float  # limit for the time until the first step
     stalled_seconds: float  # limit for the time without a step or any other record
-    wait_share: (
-        float | None
-    )  # limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait
+    # Limit for the share of the steps' time that is spent waiting for photos; None: the set has no DataWait.
+    wait_share: float | None
     wait_seconds: float  # DataWait needs steps of at least this many seconds in all
 
 

@@ -41,9 +41,8 @@ class _Collected:
     last_time: float | None = None
     unusable: Counter[str] = field(default_factory=Counter)  # number of unusable records by kind
     not_shown: Counter[str] = field(default_factory=Counter)  # number of records of NOT_SHOWN by kind
-    versions: Counter[str] = field(
-        default_factory=Counter
-    )  # number of records by version, for versions that are not known
+    # Number of records by version, for versions that are not known.
+    versions: Counter[str] = field(default_factory=Counter)
 
     def take(self, record: Fields) -> None:
         """Add one record."""

@@ -27,12 +27,10 @@ END = "training_job_end.ts"
 
 @dataclass
 class _Found:
-    losses: dict[str, dict[tuple[int, int], list[SavedTensor]]] = field(
-        default_factory=dict
-    )  # tensors by name, then by step and mode
-    reduced: dict[tuple[str, int], dict[str, float]] = field(
-        default_factory=dict
-    )  # value of each reduction by tensor and step
+    # Tensors by name, then by step and mode.
+    losses: dict[str, dict[tuple[int, int], list[SavedTensor]]] = field(default_factory=dict)
+    # Value of each reduction by tensor and step.
+    reduced: dict[tuple[str, int], dict[str, float]] = field(default_factory=dict)
     layers: list[LayerStatistics] = field(default_factory=list)
 
 

@@ -10,9 +10,8 @@ from classifier.names import one_line
 from reports.sources.archives import read_member
 
 GZIP = b"\x1f\x8b"
-MOST = (
-    512 * 2**20
-)  # at most this many unpacked bytes of a file are read; the profiler's file of one minute has less than 1 MB
+# At most this many unpacked bytes of a file are read; the profiler's file of one minute has less than 1 MB.
+MOST = 512 * 2**20
 
 
 def read_text(path: Path, missing: list[str]) -> str:

@@ -109,9 +109,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(refused.status, {"message": str(refused)})
             self._linger()
         except Exception as error:
-            if (
-                isinstance(error, OSError) and error.filename is None
-            ):  # an error of the connection: no answer can be sent
+            # An error of the connection: no answer can be sent.
+            if isinstance(error, OSError) and error.filename is None:
                 raise
             status, sentence = _explained(error, name)
             self._send_json(status, {"message": sentence})

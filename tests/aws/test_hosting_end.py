@@ -23,9 +23,8 @@ def test_delete_takes_all_that_was_made_for_an_endpoint(hosted: Hosted) -> None:
         "DeleteModel",
         "DeleteModel",
     ]
-    assert (
-        len(left(hosted, "whole")) == 8
-    )  # two configurations, two models, two alarms, a scaling target and the endpoint
+    # Two configurations, two models, two alarms, a scaling target and the endpoint.
+    assert len(left(hosted, "whole")) == 8
     told = hosted.byoc("delete", "whole", "--yes")
     assert "deleted endpoint whole" in told and "stay in S3" in told
     assert left(hosted, "whole") == []

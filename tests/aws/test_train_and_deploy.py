@@ -62,8 +62,7 @@ def test_the_notebook_runs_from_start_to_end_and_leaves_nothing_that_costs_money
     text = text_of(cells)
     assert "16 of 16 files were sent to s3://byoc-notebook/byoc/data/tiny/" in text
     assert text.count("Completed") >= 2 and "best: byoc-tune-" in text
-    assert (
-        len(images(cells)) == 3
-    )  # plots of loss and accuracy and of the trials' losses, and the photos with the answers
+    # Plots of loss and accuracy and of the trials' losses, and the photos with the answers.
+    assert len(images(cells)) == 3
     assert re.search(r"deleted: endpoints (\('byoc-[\d-]+',\)), configurations \1, models \1\n", text)
     assert text_of(cells[-1:]) == "[]"

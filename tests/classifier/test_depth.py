@@ -235,9 +235,8 @@ def test_a_tiff_that_tells_its_largest_sample_is_scaled_by_it_unless_that_is_a_m
     np.testing.assert_allclose(grey(tiff(values, t281=4095)), GREY, atol=1)
     for statistic in (3000, 300):
         assert grey(tiff(values, t281=statistic)).max() == 16
-    np.testing.assert_allclose(
-        grey(tiff(values * 16, t281=255)), GREY, atol=1
-    )  # the stated white is too low for many samples
+    # The stated white is too low for many samples.
+    np.testing.assert_allclose(grey(tiff(values * 16, t281=255)), GREY, atol=1)
 
 
 def test_where_zero_is_white_samples_are_turned() -> None:

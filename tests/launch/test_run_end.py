@@ -228,9 +228,8 @@ def test_ctrl_c_in_a_terminal_leaves_no_traceback(samples: Path, tmp_path: Path,
             end = time.monotonic() + 300
             while not _is_at(moment, verb, process.pid) and process.poll() is None and time.monotonic() < end:
                 time.sleep(0.01)
-            os.killpg(
-                process.pid, signal.SIGINT
-            )  # a terminal also sends it to the driver and all processes that the driver started
+            # A terminal also sends it to the driver and all processes that the driver started.
+            os.killpg(process.pid, signal.SIGINT)
             assert process.wait(60) == 130
         finally:
             if process.poll() is None:

@@ -30,9 +30,8 @@ def test_the_published_rise_fires_at_step_24() -> None:
 
 
 def test_a_loss_is_compared_with_the_last_one_that_is_old_enough() -> None:
-    assert fired([(0, 5.0), (5, 1.0), (10, 4.0), (15, 0.9995)]) == [
-        15
-    ]  # 10 is compared with 0: lower; 15 with 5: lower by 0.05 % only
+    # 10 is compared with 0: lower; 15 with 5: lower by 0.05 % only.
+    assert fired([(0, 5.0), (5, 1.0), (10, 4.0), (15, 0.9995)]) == [15]
     assert fired([(0, 1.0), (9, 2.0)]) == []
 
 

@@ -67,10 +67,8 @@ def test_a_device_without_a_point_has_no_value_made_up(tmp_path: Path) -> None:
     profile = read_profile(tmp_path)
     assert profile is not None
     cpu = next(row for row in profile.usage if row.resource == "CPU")
-    assert (cpu.minimum, cpu.maximum) == (
-        22.5,
-        70,
-    )  # the first moment is (40 + 5) / 2; at the second only cpu0 has a point
+    # The first moment is (40 + 5) / 2; at the second only cpu0 has a point.
+    assert (cpu.minimum, cpu.maximum) == (22.5, 70)
 
 
 def test_points_of_no_known_kind_are_counted(tmp_path: Path) -> None:

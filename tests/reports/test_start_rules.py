@@ -70,9 +70,8 @@ def test_with_sagemakers_thresholds_the_number_alone_decides(tmp_path: Path, loa
 
 def started(folder: Path, *records: Record, seconds: float | None = None) -> Evidence:
     """Read a run whose job record was written at 1.7e9 s. With `seconds`, the whole job took that long."""
-    end = (
-        [done(total=seconds) | {"time": 1.7e9 - 20 + seconds}] if seconds else []
-    )  # the job began 20 s before its first record
+    # The job began 20 s before its first record.
+    end = [done(total=seconds) | {"time": 1.7e9 - 20 + seconds}] if seconds else []
     return read(write(folder, [job(), *records, *course(FALLING, FALLING), *end]))[0]
 
 

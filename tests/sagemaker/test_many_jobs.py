@@ -89,9 +89,8 @@ def test_a_hundred_jobs_at_once_are_queued_and_all_end(queue: Queue) -> None:
     with ThreadPoolExecutor(20) as pool:
         list(pool.map(queue.create, names))
     until(lambda: queue.phases() == {"Training": PLACES, "Pending": COUNT - PLACES})
-    assert (
-        queue.process("Threads") < threads + COUNT + 30
-    )  # one thread for each job, and the threads of requests and logs
+    # One thread for each job, and the threads of requests and logs.
+    assert queue.process("Threads") < threads + COUNT + 30
 
     found = queue.sagemaker.list_training_jobs(StatusEquals="InProgress", SortBy="Name", MaxResults=100)
     assert [summary["TrainingJobName"] for summary in found["TrainingJobSummaries"]] == names

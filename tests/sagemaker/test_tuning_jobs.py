@@ -122,10 +122,8 @@ def test_a_grid_tries_every_combination_once_and_names_the_best(sagemaker: Any, 
     assert all(re.fullmatch(r"grid-00[1-4]-[0-9a-f]{8}", summary["TrainingJobName"]) for summary in found)
     best = grid["BestTrainingJob"]
     assert best["TunedHyperParameters"] == {"curve": "0.9 0.3"}
-    assert best["FinalHyperParameterTuningJobObjectiveMetric"] == {
-        **OBJECTIVE,
-        "Value": 0.3,
-    }  # the last value of the job, not its highest
+    # The last value of the job, not its highest.
+    assert best["FinalHyperParameterTuningJobObjectiveMetric"] == {**OBJECTIVE, "Value": 0.3}
     assert best["TuningJobName"] == "grid" and best["ObjectiveStatus"] == "Succeeded"
     assert "OverallBestTrainingJob" not in grid
 

@@ -217,9 +217,8 @@ def test_what_was_prepared_says_how_and_how_true_it_is(small: Path) -> None:
     assert document["artifact"] == str((small / "model").resolve())
     assert 0 <= document["difference"]["mean"] <= document["difference"]["largest"] < 1e-4
     assert document["model"]["classes"][:2] == ["class 0", "class 1"]
-    assert (
-        document["ir"] is None and document["verdict"] is None
-    )  # None for a torch backend and an artifact without the guard's photos
+    # None for a torch backend and an artifact without the guard's photos.
+    assert document["ir"] is None and document["verdict"] is None
     kept, own = load_file(small / "prepared" / SELFTEST), load_file(small / "model" / SELFTEST)
     np.testing.assert_array_equal(kept["pixels"], own["pixels"])
     np.testing.assert_allclose(kept["probabilities"], own["probabilities"], atol=1e-4)

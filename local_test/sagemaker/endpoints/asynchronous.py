@@ -28,9 +28,8 @@ TIMEOUT = 900  # default of the seconds that an invocation may take (API of the 
 LARGEST = 1 << 30  # the most bytes of an input in S3 (C 3.5)
 # How many invocations an instance gets at a time if MaxConcurrentInvocationsPerInstance is not set. AWS does not document its choice.
 AT_A_TIME = 4
-INCLUDED = (
-    128 * 1024
-)  # the most bytes of an answer that a notification includes (API, AsyncInferenceNotificationConfig)
+# The most bytes of an answer that a notification includes (API, AsyncInferenceNotificationConfig).
+INCLUDED = 128 * 1024
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,8 @@ class S3Front:
         try:
             request_rules.check(request, bucket, key)
         except ApiError:
-            while request.stream.read(
-                BLOCK
-            ):  # read all of it: a client that is still sending would not read the answer
+            # Read all of it: a client that is still sending would not read the answer.
+            while request.stream.read(BLOCK):
                 pass
             raise
         if uploads.brings_bytes(environ, key, set(request.args)):

@@ -47,9 +47,8 @@ def _listed(channel: Channel, where: S3Uri, storage: Storage) -> list[Input]:
     if source(channel)["S3DataType"] == "AugmentedManifestFile":
         manifest = storage.object(where)
         return [Input(manifest, manifest.key)] if manifest else []
-    objects = [
-        entry for entry in storage.objects(where) if not entry.key.endswith("/")
-    ]  # leave out the objects that AWS's console makes to mark folders
+    # Leave out the objects that AWS's console makes to mark folders.
+    objects = [entry for entry in storage.objects(where) if not entry.key.endswith("/")]
     return [Input(entry, relative(entry.key, where.key)) for entry in objects]
 
 

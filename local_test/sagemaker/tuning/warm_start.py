@@ -96,10 +96,8 @@ def _changes(part: Part, before: Part) -> int:
 
 def _identical(part: Part, before: Part, parent: str) -> None:
     """Refuse another training image or other input data than the parent's (API, WarmStartType)."""
-    definition, earlier = (
-        filled(part.definition),
-        filled(before.definition),
-    )  # the parent's definition has AWS's defaults
+    # The parent's definition has AWS's defaults.
+    definition, earlier = filled(part.definition), filled(before.definition)
     for member, value in (("AlgorithmSpecification", "TrainingImage"), ("InputDataConfig", "")):
         now, then = definition.get(member), earlier.get(member)
         if (now[value] if value and now else now) != (then[value] if value and then else then):
