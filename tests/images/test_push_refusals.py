@@ -97,7 +97,7 @@ def test_a_missing_permission_is_named(place: Place, tmp_path: Path) -> None:
                 AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
             )
         )  # fmt: skip
-        assert "have the permission ecr:DescribeRepositories added" in said
+        assert "ask for the permission ecr:DescribeRepositories" in said
     finally:
         strict.kill()
         strict.wait()
