@@ -57,7 +57,7 @@ def networks(setting: Setting) -> Iterator[Line]:
 def decoding(setting: Setting) -> Iterator[Line]:
     """Decode photos by torchvision (on a GPU by nvJPEG) and by Pillow: photos a second, and how far the pixels differ."""
     with TemporaryDirectory() as name:
-        photos = make_photos(Path(name), 8 if setting.quick else 50)
+        photos = make_photos(Path(name), 8 if setting.quick else 60)
         files = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))][: 8 if setting.quick else 200]
     tensors: list[Any] = [torch.frombuffer(bytearray(file), dtype=torch.uint8) for file in files]
     read = partial(decode_jpeg, tensors, ImageReadMode.RGB, setting.device)
