@@ -3,6 +3,7 @@
 import io
 import tarfile
 import time
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -197,12 +198,13 @@ def test_jobs_are_listed_in_pages_with_filters(sagemaker: Any, completed: dict[s
 
 
 def wait_for_line(emulator: Emulator, job: str, text: str) -> None:
-    """Wait until a job's log has a line with a text."""
+    """Wait until a job's log has a line with a text. The log group does not exist before the first job runs its program."""
     logs = emulator.client("logs")
-    while True:
-        streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{job}/")["logStreams"]
-        for stream in streams:
-            events = logs.get_log_events(logGroupName=LOGS, logStreamName=stream["logStreamName"])["events"]
+    ends = time.monotonic() + 300
+    while time.monotonic() < ends:
+        with suppress(logs.exceptions.ResourceNotFoundException):
+            events = logs.filter_log_events(logGroupName=LOGS, logStreamNamePrefix=f"{job}/")["events"]
             if any(text in event["message"] for event in events):
                 return
         time.sleep(0.2)
+    raise AssertionError(f"the log of the job {job} has no line with {text!r} after 300 s")
