@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 mkdir -p .venv-inside
 # Prints the lines of the named packages from a lock file: their versions and hashes.
 pins() { awk -v names=" $2 " '/^[a-z0-9]/ {split($0, part, "=="); taken = index(names, " " part[1] " ")} taken' "requirements/$1.lock"; }
-pins dev "execnet hypothesis iniconfig pluggy pygments pytest pytest-xdist sortedcontainers" > .venv-inside/inside.lock
+pins dev "execnet hypothesis iniconfig pluggy pygments pytest pytest-rerunfailures pytest-xdist sortedcontainers" > .venv-inside/inside.lock
 pins samples "scikit-image" >> .venv-inside/inside.lock
 rm -rf .venv-inside/packages
 .venv/bin/python -m pip install --quiet --no-deps --require-hashes --python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \

@@ -19,7 +19,7 @@ $pip install --quiet ${PIP_ARGS:-} "$torch"
 sed '/^torch==/,/[^\\]$/d' requirements/train-cpu.lock > .venv-train/train.lock
 $pip install --quiet --no-deps --require-hashes -r .venv-train/train.lock
 # pytest and the packages for an editable install; the other locks, given as constraints, fix their versions and hashes.
-$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest pytest-xdist coverage hatchling editables
+$pip install --quiet --constraint requirements/dev.lock --constraint requirements/plain.lock pytest pytest-rerunfailures pytest-xdist coverage hatchling editables
 # This comes last because sagemaker-training also has a command `train`, which ours must replace.
 $pip install --quiet --no-deps --no-build-isolation --force-reinstall --editable .
 # openvino-telemetry is left out on purpose: it would send data to its maker.

@@ -48,7 +48,7 @@ marked="not long and not soak and not stock and not docker"
 [ -z "${QUICK:-}" ] || marked="$marked and not slow"
 [ "$#" -gt 0 ] || set -- tests
 status=0
-docker run "${options[@]}" --env BYOC_PREPARED=/prepared --env "BYOC_QUICK=${QUICK:-}" --volume "$prepared:/prepared:ro" "$image" \
+docker run "${options[@]}" --env BYOC_PREPARED=/prepared --env "BYOC_QUICK=${QUICK:-}" --env PYTEST_ADDOPTS --volume "$prepared:/prepared:ro" "$image" \
   -m pytest -p no:cacheprovider -n "${THREADS:-2}" --dist loadfile -m "$marked" "$@" || status=$?
 echo "inside: the tests of $program in $image took $SECONDS s"
 exit "$status"
