@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 from classifier.backends import AUTO, CHOICES, EXACT
 from classifier.errors import ConfigError
+from classifier.near_names import near_names
 from classifier.switches import yes_or_no
 from serve.formats import ACCEPTS
 
@@ -200,6 +201,11 @@ PYTHONPATH = _text(
 
 # All variables above, in their order.
 VARIABLES: tuple[Variable[object], ...] = tuple(one for one in tuple(globals().values()) if isinstance(one, Variable))
+
+
+def misspelt(environment: Mapping[str, str] = os.environ) -> list[str]:
+    """Return a sentence for each variable whose name is nearly one of these."""
+    return near_names(environment, [one.name for one in VARIABLES])
 
 
 def environment_table() -> str:

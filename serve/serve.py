@@ -16,6 +16,7 @@ from aiohttp import web
 
 from classifier.errors import ConfigError, UserError
 from classifier.names import printable
+from serve.environment import misspelt
 from serve.front import Endpoint, Front, make_app
 from serve.intake import Intake
 from serve.model_server import ModelServer
@@ -37,6 +38,8 @@ DRAIN_SECONDS = 18.0
 def main(argv: Sequence[str] | None = None) -> int:
     """Serve until stopped and return the exit status; print one sentence when the model cannot be served."""
     argv = sys.argv[1:] if argv is None else argv
+    for sentence in misspelt():
+        print(printable(sentence), file=sys.stderr, flush=True)
     try:
         settings = read_settings(argv[1:] if argv[:1] == ["serve"] else argv)
         _allow_connections()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from classifier.errors import ConfigError
+from classifier.near_names import near_names
 
 T = TypeVar("T")
 TEXT, PATH, NUMBER, SECONDS, PRESENCE = "text", "a path", "a whole number", "a number of seconds above 0", "set or not"
@@ -159,6 +160,11 @@ SMDEBUG_CHECKPOINTS = _text(
     "Unless it is set: keeps smdebug from listing all checkpoints in each step.",
 )
 VARIABLES: "list[Variable[Any]]" = [value for value in list(globals().values()) if isinstance(value, Variable)]
+
+
+def misspelt() -> list[str]:
+    """Return a sentence for each variable whose name is nearly one of these."""
+    return near_names(os.environ, [variable.name for variable in VARIABLES])
 
 
 def for_child(changes: Mapping[str, str], *, defaults: Mapping[str, str]) -> dict[str, str]:

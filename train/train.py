@@ -82,6 +82,8 @@ def _run(base: Path, feature_cache: Path | None, arguments: Sequence[str]) -> in
     started = time.perf_counter()
     if not processes.started_by_torchrun():
         forget_failure(base)
+        for sentence in environment.misspelt():
+            print(printable(sentence), flush=True)
     if name := script.named(base):
         return script.run(base, name)
     job = read_job(base)

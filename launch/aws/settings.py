@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from classifier.errors import ConfigError
+from classifier.near_names import near_names
 from launch.aws import toml_file
 from launch.aws.keys import KEYS, OPTIONS
 
@@ -66,7 +67,12 @@ def load(options: Namespace) -> Settings:
 
 
 def _environment() -> dict[str, Any]:
-    """Return the values of the BYOC_ variables; an empty variable counts as not set."""
+    """Return the values of the BYOC_ variables; an empty variable counts as not set.
+
+    Raises ConfigError for a variable whose name is nearly one of these: it would have no effect.
+    """
+    if sentences := near_names(os.environ, [key.variable for key in KEYS.values()] + ["BYOC_EMULATOR"]):
+        raise ConfigError(f"{sentences[0]} Correct the name, or unset the variable")
     return {
         key.field: key.value_of(key.from_text(text), key.variable)
         for key in KEYS.values()

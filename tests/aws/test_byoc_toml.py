@@ -162,3 +162,14 @@ def test_a_file_that_is_not_utf_8_is_named(folder: Path) -> None:
     (folder / "byoc.toml").write_bytes(b"region = '\xff'")
     with pytest.raises(ConfigError, match=r"byoc\.toml is not valid TOML"):
         load(Namespace())
+
+
+def test_a_misspelt_variable_is_refused_with_the_right_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOC_REGOIN", "eu-central-1")
+    with pytest.raises(ConfigError, match="BYOC_REGOIN has no effect; did you mean BYOC_REGION"):
+        load(Namespace())
+
+
+def test_the_emulators_variable_is_not_taken_for_a_misspelt_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BYOC_EMULATOR", "http://127.0.0.1:9")
+    assert load(Namespace()).region == ""

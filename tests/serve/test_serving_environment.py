@@ -1,6 +1,7 @@
 """The serving program's environment variables: one module declares them all, and the documentation equals the declarations."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -84,3 +85,11 @@ def test_a_read_of_the_environment_is_found_in_every_spelling(tmp_path: Path) ->
     for line in ("os.environ | {}", "os.environ['A'] = 'b'", "def f(environment=os.environ): pass"):
         (tmp_path / "module.py").write_text(line)
         assert not [*reads(tmp_path / "module.py"), *named(tmp_path / "module.py")], line
+
+
+def test_a_misspelt_variable_is_told_at_the_start() -> None:
+    variables = {**os.environ, "BYOC_BACKND": "torch", "BYOC_BATCH_SIZE": "many"}
+    done = subprocess.run([sys.executable, "-P", "-m", "serve"], env=variables, capture_output=True, text=True)
+    first, second = done.stderr.splitlines()
+    assert first == "the environment variable BYOC_BACKND has no effect; did you mean BYOC_BACKEND?"
+    assert "BYOC_BATCH_SIZE is 'many'" in second and done.returncode == 1
