@@ -168,7 +168,7 @@ bench-report: .venv/.ready-dev ## measure byoc report: a huge job, and the page 
 bench-upload: .venv/.ready-dev .venv-sagemaker/.ready .venv-sdk/.ready ## compare byoc data upload with SDK v2's upload_data, to the local SageMaker (PHOTOS=number)
 	$(BIN)/python -m benchmarks.emulator --part upload $(if $(PHOTOS),--sent "$(PHOTOS)")
 
-gpu-check: .venv/.ready ## run the checks that need a GPU, in ten minutes; prints a table with one verdict a line
+gpu-check: .venv/.ready .venv-stock/.ready ## run the checks that need a GPU, in ten minutes; prints a table with one verdict a line
 	$(BIN)/python -m tests.gpu
 
 build: ## build both images as byoc-classifier-train:DEVICE and byoc-classifier-serve:DEVICE (DEVICE=cuda|cpu BASE_IMAGE=tag; DEVICE=openvino builds only the serving image, without torch)

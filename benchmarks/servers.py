@@ -75,7 +75,7 @@ def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> Iterato
     """Yield the other servers. `prepared` is the folder that serve.prepare wrote; `python` is the Python of .venv-peers."""
     models = {"BENCH_ARTIFACT": str(artifact.resolve()), "BENCH_PREPARED": str(prepared.resolve())}
     tuned = models | {"OMP_NUM_THREADS": "1"}
-    yield _stock(python, folder / STOCK, models)
+    yield stock(python, folder / STOCK, models)
     # Three ways: as documented; tuned, with one worker for each core and one thread each; tuned, with our decoding and model.
     for way, environment in (("", models), (", tuned", tuned), (", ours inside", tuned | {"BENCH_OURS": "1"})):
         port, workers = str(free_port()), str(len(os.sched_getaffinity(0)) if way else 1)
@@ -85,7 +85,8 @@ def peers(artifact: Path, prepared: Path, python: Path, folder: Path) -> Iterato
         yield _torchserve(f"torchserve{way}", python, folder, environment)
 
 
-def _stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
+def stock(python: Path, folder: Path, models: Mapping[str, str]) -> Server:
+    """Return sagemaker-inference's server with a notebook's inference.py. The variables `models` name the artifact."""
     base, port = folder / "opt-ml", str(free_port())
     (base / "model" / "code").mkdir(parents=True)
     shutil.copy(PEERS / "notebook.py", base / "model" / "code" / "inference.py")

@@ -13,7 +13,8 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from tests.conftest import ROOT
-from tests.gpu.checks import ready_model
+from tests.gpu import stock
+from tests.gpu.checks import Setting, ready_model
 
 
 def script(out: Path, *options: str) -> "subprocess.Popen[str]":
@@ -56,6 +57,25 @@ def test_it_compares_networks_fed_from_files_with_networks_fed_from_memory_and_t
     # torchvision decodes only beside the torch that it was built for.
     equal = re.fullmatch(r"\d+ photos/s; \d of 8 equal Pillow's, else up to \d+ of 255 off", decoded["figure"])
     assert equal or "was built for another torch" in decoded["verdict"]
+
+
+@pytest.mark.stock
+def test_it_sends_the_same_load_to_our_server_and_to_the_stock_handler(tmp_path: Path) -> None:
+    with script(tmp_path / "gpu.json", "--device", "cpu", "--quick", "--only", "serving,stock") as process:
+        _, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    loads = {(line["check"], line["name"]): line for line in kept(tmp_path / "gpu.json") if "clients" in line["name"]}
+    assert list(loads) == [(check, f"{clients} clients") for check in ("serving", "stock") for clients in (1, 4)]
+    for line in loads.values():
+        assert line["verdict"] == "right"
+        figure = re.fullmatch(r"(\d+) photos/s, median ([\d.]+) ms, 99 % within ([\d.]+) ms", line["figure"])
+        assert figure and float(figure[1]) > 0 and float(figure[2]) <= float(figure[3])
+
+
+def test_without_the_stock_handler_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(stock, "PACKAGES", tmp_path / "missing")
+    [(_, _, verdict)] = stock.stock(Setting(device="cpu", quick=True))
+    assert verdict == "not run: sagemaker-inference is not installed; make .venv-stock/.ready"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")

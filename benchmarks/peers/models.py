@@ -18,11 +18,15 @@ OURS = "BENCH_OURS" in os.environ
 
 
 class Eager:
-    """A model as in typical notebooks: PIL, torchvision's transforms, an eager float32 network in torch's default memory format."""
+    """A model as in typical notebooks: PIL, torchvision's transforms, an eager float32 network in torch's default memory format.
+
+    It computes on the GPU if there is one.
+    """
 
     def __init__(self) -> None:
         model, spec = artifact.load(Path(os.environ["BENCH_ARTIFACT"]))
-        network = nn.Sequential(model.backbone, model.head).eval()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        network = nn.Sequential(model.backbone, model.head).eval().to(self.device)
         self.network: nn.Module = network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
         self.classes, size = spec.classes, spec.preprocessing
         sized = [v1.Resize(size.resize), v1.CenterCrop(size.crop)]
@@ -34,7 +38,7 @@ class Eager:
     def probabilities(self, images: Any) -> Any:
         """Return the probabilities of a batch of decoded photos."""
         with torch.no_grad():
-            return torch.softmax(self.network(images), dim=1)
+            return torch.softmax(self.network(images.to(self.device)), dim=1)
 
     def answer(self, probabilities: Any) -> str:
         best = probabilities.topk(min(5, len(self.classes)))

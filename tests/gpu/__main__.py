@@ -32,6 +32,7 @@ CHECKS = {
     "finetune": ("program.finetune", 190),
     "ranks": ("checks.ranks", 40),
     "serving": ("program.serving", 90),
+    "stock": ("stock.stock", 90),
     "errors": ("checks.errors", 40),
     "folding": ("checks.folding", 40),
     "casting": ("checks.casting", 60),

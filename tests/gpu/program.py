@@ -60,19 +60,25 @@ def finetune(setting: Setting) -> Iterator[Line]:
 def serving(setting: Setting) -> Iterator[Line]:
     """Measure the server with different numbers of clients: photos a second, and how long the clients wait for an answer."""
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        photos = make_photos(folder / "photos", 8)
-        figure, verdict = _job(folder / "job", photos, setting, {"finetune-epochs": "0"})
-        if verdict == WRONG:
-            yield "a model to serve", figure, WRONG
-            return
-        bodies, log = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))], folder / "log.txt"
-        started = time.perf_counter()
-        with server(folder / "job" / "model", 0, log) as url:
+        photos, model = photos_and_model(Path(name), setting)
+        started, log = time.perf_counter(), Path(name) / "log.txt"
+        with server(model, 0, log) as url:
             ready, said = time.perf_counter() - started, log.read_text().splitlines()
             yield f"ready after {ready:.0f} s", (said[-1] if said else "")[:120], MEASURED
-            for clients in (1, 4) if setting.quick else (1, 4, 16, 64):
-                yield _load(url, bodies, clients, 1 if setting.quick else 6)
+            yield from loads(url, photos, setting)
+
+
+def photos_and_model(folder: Path, setting: Setting) -> tuple[list[bytes], Path]:
+    """Write photos, run a short job on them, and return the photos' bytes and the artifact's folder. Raises UserError if the job fails."""
+    photos = make_photos(folder / "photos", 8)
+    ours(photos, setting.backbone, {"epochs": 2}, base=folder / "job")
+    return [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))], folder / "job" / "model"
+
+
+def loads(url: str, photos: list[bytes], setting: Setting) -> Iterator[Line]:
+    """Yield a line for each number of clients that send photos to a server at the same time."""
+    for clients in (1, 4) if setting.quick else (1, 4, 16, 64):
+        yield _load(url, photos, clients, 1 if setting.quick else 6)
 
 
 def _load(url: str, bodies: list[bytes], clients: int, duration: float) -> Line:
