@@ -148,6 +148,12 @@ def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
         files.files_in(tmp_path)
 
 
+def test_what_is_not_a_folder_is_refused_before_the_account_is_asked_for(tmp_path: Path) -> None:
+    done = byoc("data", "upload", str(tmp_path / "absent"))
+    assert done.returncode == 1
+    assert "absent is not a folder; name a folder that holds train/" in done.stderr
+
+
 def test_the_command_checks_uploads_and_names_other_objects_in_s3(
     account: Path, s3: Any, bucket: str, tiny: Path
 ) -> None:

@@ -19,6 +19,7 @@ from classifier.names import is_system, one_line
 PART = 64 * 1024**2  # bytes of a part; a file of at most this size is sent in one request
 LONGEST_KEY = 1024  # the most bytes of a key; S3's limit
 SHOWN = 5
+REMEDY = "name a folder that holds train/ with a folder per class or a manifest"
 # Control characters: neither S3's listings in XML nor a path in SageMaker's containers can hold them.
 CONTROL = re.compile("[\0-\x1f\x7f]")
 
@@ -43,8 +44,10 @@ class Sums:
 def files_in(folder: Path) -> list[File]:
     """Return the files below a folder, sorted by key, without hidden files and the files of operating systems.
 
-    Links are followed. Raises DataError for names that S3 cannot hold, and for a folder without files.
+    Links are followed. Raises DataError for names that S3 cannot hold, for what is not a folder, and for a folder without files.
     """
+    if not folder.is_dir():
+        raise DataError(f"{one_line(folder)} is not a folder; {REMEDY}")
     found, refused = [], []
     for path in _walk(folder, set()):
         key = path.relative_to(folder).as_posix()
@@ -56,9 +59,7 @@ def files_in(folder: Path) -> list[File]:
         more = f"\nand {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
         raise DataError("\n".join(f"{text}; rename it" for text in refused[:SHOWN]) + more)
     if not found:
-        raise DataError(
-            f"{folder} holds no files; name a folder that holds train/ with a folder per class or a manifest"
-        )
+        raise DataError(f"{one_line(folder)} holds no files; {REMEDY}")
     return sorted(found)
 
 

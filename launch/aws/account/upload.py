@@ -123,10 +123,10 @@ def send(session: Session, bucket: str, prefix: str, difference: Difference, *, 
 
 def command(options: Namespace) -> int:
     """`byoc data upload`."""
+    files_in(options.data)  # checks the folder and the names of the files before an account is needed
     settings = account_settings.load(options)
     uri = options.uri or default_uri(settings, options.data)
     bucket, prefix = _place(uri)
-    files_in(options.data)  # checks the names of the files before an account is needed
     session = Session(settings)
     buckets.check(session, bucket)
     difference = compare(session, options.data, bucket, prefix)
