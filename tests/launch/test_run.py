@@ -14,7 +14,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from PIL import Image
 
+from launch.samples import PHOTOGRAPHS
 from launch.server import serving
 from tests.conftest import LITE, byoc
 from tests.processes import left
@@ -217,9 +219,16 @@ def test_samples_that_are_there_stay_as_they_are(samples: Path) -> None:
 
 
 def test_samples_that_ctrl_c_interrupts_leave_the_folder_empty(tmp_path: Path) -> None:
-    folder = tmp_path / "new"
+    folder, data = tmp_path / "new", tmp_path / "skimage" / "data"
+    # A package that replaces scikit-image. Nobody ever writes to its second photograph, so byoc still waits for it when Ctrl-C comes.
+    data.mkdir(parents=True)
+    (data.parent / "__init__.py").touch()
+    first, second = list(PHOTOGRAPHS.values())[:2]
+    Image.new("RGB", (640, 640)).save(data / first)
+    os.mkfifo(data / second)
     command = [Path(sys.executable).parent / "byoc", "data", "sample", folder]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     try:
         while not list(folder.rglob("*.jpg")):
             assert process.poll() is None
