@@ -81,7 +81,7 @@ def test_a_server_is_ready_when_ping_says_200(tmp_path: Path, monkeypatch: pytes
         finally:
             process.kill()
             answering.shutdown()
-    assert Pings.asked == ["/ping"] * 3
+    assert len(Pings.asked) >= 3 and set(Pings.asked) == {"/ping"}  # one that is not answered within 2 s is sent again
 
 
 def test_a_server_that_is_never_ready_is_reported_with_the_log(
