@@ -1,5 +1,6 @@
 """Turns the signals that end `byoc` into KeyboardInterrupt, so that the programs that it started are stopped too."""
 
+import functools
 import os
 import signal
 import sys
@@ -7,6 +8,9 @@ import threading
 from types import FrameType
 
 AGAIN = 0.05  # seconds until the signal of a lost interrupt is sent again
+WAKE = (
+    signal.SIGURG
+)  # interrupts the main thread's wait; it does nothing else, also in a program without a handler for it
 
 
 def catch() -> None:
@@ -15,6 +19,7 @@ def catch() -> None:
         if signal.getsignal(number) != signal.SIG_IGN:  # the driver was started under nohup, which ignores SIGHUP
             signal.signal(number, _stop)
     sys.unraisablehook = _not_raised
+    _wake_main_thread()
 
 
 def cause(error: BaseException) -> KeyboardInterrupt | None:
@@ -28,6 +33,28 @@ def cause(error: BaseException) -> KeyboardInterrupt | None:
             return before
         before = before.__context__
     return None
+
+
+@functools.cache
+def _wake_main_thread() -> None:
+    """Let every signal end a wait of the main thread, whichever thread the signal came to.
+
+    Trap: the kernel may give a signal to any thread, but Python runs handlers only in the main thread, which would go on waiting for a
+    program, a lock or a sleep. Of 20 tuners that SIGSTOP stopped, SIGCONT continued and SIGTERM was to end at once, 17 went on waiting.
+    Python writes a signal's number to the pipe in the thread that got the signal.
+    """
+    noted, note = os.pipe()
+    os.set_blocking(note, False)
+    signal.set_wakeup_fd(note, warn_on_full_buffer=False)
+    signal.signal(WAKE, lambda number, frame: None)
+    main = threading.get_ident()
+
+    def wake() -> None:
+        while True:
+            if os.read(noted, 1) != bytes([WAKE]):
+                signal.pthread_kill(main, WAKE)
+
+    threading.Thread(target=wake, name="interrupts", daemon=True).start()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

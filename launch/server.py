@@ -43,7 +43,7 @@ def serving(model: Path, port: int, log: Path) -> Iterator[str]:
         try:
             process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # the processes that the server started too
             process.wait()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from launch.aws.session import Session
-from tests.aws.driver import BUCKET, PROGRAMS, TRAIN, TUNE, Driver, beside
+from tests.aws.driver import BUCKET, PROGRAMS, TRAIN, TUNE, Driver, beside, wait_for
 from tests.sagemaker.conftest import ROLE, emulate
 
 MANY = 10_000
@@ -93,7 +93,8 @@ def test_a_warm_pool_is_a_leftover(driver: Driver) -> None:
     driver.run(*TRAIN, "--name", "pooled", "--keep-alive", "600")
     found = driver.json("jobs", "--leftovers")
     assert [(item["kind"], item["name"]) for item in found] == [("warm pool", "pooled")]
-    driver.run(*TRAIN, "--name", "after", "--keep-alive", "1")  # uses the warm pool, and ends it
+    driver.run(*TRAIN, "--name", "after", "--keep-alive", "1")  # uses the warm pool, which then ends after a second
+    wait_for(lambda: driver.json("jobs", "--leftovers") == [])
 
 
 def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver) -> None:

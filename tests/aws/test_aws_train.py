@@ -163,7 +163,7 @@ def test_above_the_users_limit_a_person_is_asked(driver: Driver, answer: str, st
         [BYOC, *costly], cwd=driver.folder, env=driver.variables, stdin=theirs, stdout=subprocess.PIPE, text=True
     )
     os.write(ours, f"{answer}\n".encode())
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=300)
     os.close(ours)
     os.close(theirs)
     assert process.returncode == status and "send it? [y/N]" in output
@@ -223,7 +223,7 @@ def test_retries_bring_a_job_over_an_internal_error(driver: Driver) -> None:
         read_until(process, "waiting")
         driver.fault("internal-error", "broken")
         read_until(process, "deploy it: byoc deploy broken")
-        assert process.wait(60) == 0
+        assert process.wait(300) == 0
 
 
 @pytest.fixture(scope="module")
@@ -233,7 +233,7 @@ def halted(driver: Driver) -> str:
         read_until(process, "waiting")
         assert "the job still runs" in driver.run(*TRAIN, "--resume", "halted", status=1).stderr
         driver.run("stop", "halted")
-        process.wait(60)
+        process.wait(300)
     return "halted"
 
 
@@ -284,7 +284,7 @@ def test_detach_says_how_to_come_back_and_how_to_stop(driver: Driver) -> None:
 def test_two_runs_at_once_are_two_jobs(driver: Driver) -> None:
     before = names(driver)
     with driver.running(*TRAIN, "--detach") as one, driver.running(*TRAIN, "--detach") as other:
-        assert (one.wait(60), other.wait(60)) == (0, 0)
+        assert (one.wait(300), other.wait(300)) == (0, 0)
     assert len(names(driver) - before) == 2
 
 
@@ -305,7 +305,7 @@ def test_a_network_that_fails_for_a_moment_is_not_noticed(driver: Driver) -> Non
         wait_for(lambda: way.cut == 0)
         driver.run("stop", "cut", "--detach")
         read_until(process, "training job cut was stopped")
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
 
 
 @pytest.mark.long

@@ -135,7 +135,8 @@ def test_there_is_no_rollback_without_an_earlier_configuration(hosted: Hosted) -
 
 
 def test_endpoints_are_listed(hosted: Hosted) -> None:
-    assert any(line.startswith("single ") and "InService" in line for line in hosted.byoc("endpoints").splitlines())
+    hosted.deploy("listed", "first")
+    assert any(line.startswith("listed ") and "InService" in line for line in hosted.byoc("endpoints").splitlines())
     assert len(hosted.json("endpoints", "--most", "1")) == 1
     hosted.byoc("endpoints", "absent", status=1)
     assert "there is no endpoint absent in us-east-1" in hosted.errors

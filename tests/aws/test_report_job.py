@@ -190,5 +190,5 @@ def test_a_job_is_followed_by_the_metric_lines_of_its_log_to_its_end(tmp_path: P
             renewed(url, "<dt>Status</dt><dd>Completed</dd>")
             process.send_signal(signal.SIGINT)
             read_until(process, "page: report-live.html")
-            assert process.wait(60) == 0
+            assert process.wait(300) == 0
         assert "81.2 %" in (driver.folder / "report-live.html").read_text()

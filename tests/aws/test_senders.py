@@ -23,7 +23,7 @@ from launch.aws.session import Session
 from launch.aws.settings import Settings
 from launch.aws.specification import Range
 from tests.aws.driver import PROGRAMS
-from tests.aws.specifications import HOSTING, SERVERLESS, SPOT, TRAINING, TRANSFORM, TUNING, changed
+from tests.aws.specifications import HOSTING, SERVERLESS, SPOT, TAGS, TRAINING, TRANSFORM, TUNING, changed
 from tests.sagemaker.conftest import ROLE, Emulator, emulate
 from tests.sagemaker.others import NAMES, kept
 
@@ -55,14 +55,16 @@ def emulator(tmp_path_factory: pytest.TempPathFactory, loopback_alone: None) -> 
     assert running.end() == 130, running.output.read_text()
 
 
-def sent(emulator: Emulator, wanted: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Return each request of a specification and Describe's answer about it. Stop the jobs that run."""
+def sent(emulator: Emulator, wanted: Any) -> list[tuple[dict[str, Any], dict[str, Any], dict[str, str]]]:
+    """Return each request of a specification, Describe's answer about it and its tags. Stop the jobs that run."""
     client, found = emulator.client("sagemaker"), []
     for operation, request in calls(wanted):
         kind = next(kind for kind, member in NAMES.items() if operation == f"Create{member.removesuffix('Name')}")
         name = {NAMES[kind]: request[NAMES[kind]]}
         answer = getattr(client, f"describe_{kind}")(**name)
-        found.append((json.loads(json.dumps(request)), answer))
+        arn = next(value for member, value in answer.items() if member.endswith("Arn") and ":sagemaker:" in value)
+        tags = {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]}
+        found.append((json.loads(json.dumps(request)), answer, tags))
         if kind == "endpoint":
             client.delete_endpoint(**name)
         elif kind.endswith("tuning_job") and answer["HyperParameterTuningJobStatus"] == "InProgress":
@@ -90,26 +92,10 @@ def test_what_is_sent_is_accepted_and_described_as_it_was(
     }[verb]
     wanted = changed(wanted, **renamed)
     sender(session, choice).send(wanted)
-    for request, answer in sent(emulator, wanted):
+    for request, answer, tags in sent(emulator, wanted):
         request.pop("Tags")
         assert kept(request, answer), (request, answer)
-
-
-@pytest.mark.slow  # needs what the test before has created
-@BOTH
-def test_every_created_thing_has_the_tags(session: Session, emulator: Emulator, choice: Any) -> None:
-    client = emulator.client("sagemaker")
-    arns = [
-        client.describe_training_job(TrainingJobName=f"train-{choice}")["TrainingJobArn"],
-        client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=f"tune-{choice}")[
-            "HyperParameterTuningJobArn"
-        ],
-        client.describe_model(ModelName=f"model-{choice}")["ModelArn"],
-        client.describe_endpoint_config(EndpointConfigName=f"config-{choice}")["EndpointConfigArn"],
-        client.describe_transform_job(TransformJobName=f"transform-{choice}")["TransformJobArn"],
-    ]
-    for arn in arns:
-        assert {tag["Key"]: tag["Value"] for tag in client.list_tags(ResourceArn=arn)["Tags"]} == TRANSFORM.tags
+        assert tags == TAGS
 
 
 @pytest.mark.slow

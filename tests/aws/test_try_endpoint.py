@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import PhotoError
+from launch.aws.hosting import endpoint
 from launch.aws.hosting.invocation import Target
 from launch.try_page.sagemaker import Endpoint
 from launch.try_page.timed import ALL
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.slow  # each test starts an endpoint of the local SageM
 
 @pytest.mark.parametrize("named", [("dogs", "--on", "sagemaker"), ("--endpoint", "dogs")], ids=" ".join)
 def test_an_endpoint_answers_the_photos_of_the_page(hosted: Hosted, photo: Path, named: tuple[str, ...]) -> None:
-    if not hosted.session.client("sagemaker").list_endpoints()["Endpoints"]:
+    if not endpoint.find(hosted.session, "dogs"):
         hosted.deploy("dogs", "first")
     with tried(*named) as page:
         answer = page.post("predict", photo)

@@ -17,7 +17,7 @@ class Destroyed:
 interrupts.catch()
 try:
     Destroyed()
-    time.sleep(60)
+    time.sleep(600)
 except KeyboardInterrupt as stop:
     print("interrupted", *stop.args)
 """
@@ -25,7 +25,33 @@ except KeyboardInterrupt as stop:
 
 @pytest.mark.parametrize(("number", "said"), [(2, "interrupted\n"), (15, "interrupted 15\n"), (1, "interrupted 1\n")])
 def test_a_signal_that_comes_while_a_destructor_runs_is_not_lost(number: int, said: str) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM, str(number)], capture_output=True, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", PROGRAM, str(number)], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.stderr) == (said, "")
+
+
+WAITS = """
+import signal, subprocess, sys, threading, time
+from launch import interrupts
+
+def signalled():
+    time.sleep(1)  # by then the main thread waits; if it does not, the signal ends it too
+    signal.pthread_kill(threading.get_ident(), int(sys.argv[1]))
+    time.sleep(600)
+
+interrupts.catch()
+threading.Thread(target=signalled, daemon=True).start()
+try:
+    {wait}
+except KeyboardInterrupt as stop:
+    print("interrupted", *stop.args)
+"""
+
+
+@pytest.mark.parametrize(("number", "said"), [(2, "interrupted\n"), (15, "interrupted 15\n")])
+@pytest.mark.parametrize("wait", ["time.sleep(600)", "threading.Event().wait()", "subprocess.run(['sleep', '600'])"])
+def test_a_signal_that_came_to_another_thread_ends_the_main_threads_wait(number: int, said: str, wait: str) -> None:
+    command = [sys.executable, "-c", WAITS.format(wait=wait), str(number)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.stderr) == (said, "")
 
 

@@ -9,10 +9,12 @@ import threading
 from pathlib import Path
 from typing import ClassVar
 
+import psutil
 import pytest
 
 from classifier.errors import ConfigError, UserError
 from launch.server import _wait_until_ready, check_port, serving
+from tests.processes import left
 
 NOWHERE = "http://127.0.0.1:9"
 
@@ -79,7 +81,7 @@ def test_a_server_is_ready_when_ping_says_200(tmp_path: Path, monkeypatch: pytes
         finally:
             process.kill()
             answering.shutdown()
-    assert Pings.asked == ["/ping"] * 3
+    assert len(Pings.asked) >= 3 and set(Pings.asked) == {"/ping"}  # one that is not answered within 2 s is sent again
 
 
 def test_a_server_that_is_never_ready_is_reported_with_the_log(
@@ -99,18 +101,19 @@ def test_a_server_that_is_never_ready_is_reported_with_the_log(
 
 
 STUBBORN = """
-import http.server, os, signal, sys
+import http.server, os, signal, subprocess, sys
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", "600"])
 class Ready(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200)
         self.end_headers()
-print(os.getpid(), flush=True)
+print(os.getpid(), child.pid, flush=True)
 http.server.HTTPServer(("127.0.0.1", int(sys.argv[-1])), Ready).serve_forever()
 """
 
 
-def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed(
+def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed_with_what_it_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "python"
@@ -119,7 +122,9 @@ def test_a_server_that_does_not_end_when_it_is_asked_to_is_killed(
     monkeypatch.setattr(sys, "executable", str(program))
     monkeypatch.setattr("launch.server.STOP_SECONDS", 0.2)
     with serving(tmp_path, 0, tmp_path / "log.txt"):
-        pid = int((tmp_path / "log.txt").read_text().split()[0])
+        pid, child = map(int, (tmp_path / "log.txt").read_text().split()[:2])
         assert Path(f"/proc/{pid}").exists()
+        started = psutil.Process(child)
     # The driver also waits for the server's end, so that none of its processes is left.
     assert not Path(f"/proc/{pid}").exists()
+    assert left([started]) == []
