@@ -27,12 +27,13 @@ from serve.settings import Settings
 from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 
 STOP_SECONDS = 4
+READ_SECONDS = 10  # seconds for the rest of the output after the end, on a machine that is busy
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
 START_SECONDS = 300.0
 # A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a
 # pipe that only the front holds open, and then kills the group. Trap: the pipe is passed as standard input, because some shells
-# (dash) cannot redirect a file descriptor above 9.
-_LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) & exec "$@" 3<&-'
+# (dash) cannot redirect a file descriptor above 9. The shell gives up the output, so that the output ends with Java.
+_LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) >/dev/null 2>&1 & exec "$@" 3<&-'
 _HOST = "http://model-server"  # any host name works, because the connection is a Unix socket
 # The beginnings of the lines that the model server adds to its workers' own lines.
 _TALK = ("attachIOStreams()", "terminateIOStreams()", "Stopped Scanner")
@@ -145,8 +146,7 @@ class ModelServer:
             return None
         if status < 0:  # a signal ended it, so the last line of its log is not the reason
             return f"the model server was ended by {signal.Signals(-status).name}"
-        # The last line may still be in the pipe. Do not wait for the end of the pipe, which workers may hold open.
-        self._reader.join(2)
+        self._reader.join(READ_SECONDS)  # the last line may still be in the pipe
         last = self._last_lines[-1] if self._last_lines else "it wrote nothing"
         return f"the model server ended with status {status}: {last[:300]}"
 
@@ -223,7 +223,7 @@ class ModelServer:
             raise UserError(self.failure() or f"the model server did not answer {method} {path}") from error
 
     def stop(self) -> None:
-        """End the process and its workers, if it was started; returns when no process of the group is left."""
+        """End the process and its workers, if it was started; returns when no process of the group is left and all its output is logged."""
         if self._process is None:
             return
         for number in (signal.SIGTERM, signal.SIGKILL):
@@ -236,3 +236,4 @@ class ModelServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         os.close(self._life)
+        self._reader.join(READ_SECONDS)  # otherwise a line of a worker could follow the program's own last line

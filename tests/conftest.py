@@ -174,10 +174,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if SERVE_IMAGE:
         with contained(model, SERVE_IMAGE) as url:
+            wait_for_all_workers(url)
             yield url
     else:
         with serving(model, 0, tmp_path_factory.mktemp("server") / "log.txt") as url:
+            wait_for_all_workers(url)
             yield url
+
+
+def wait_for_all_workers(url: str) -> None:
+    """Wait until each worker of a server has loaded the model. /ping waits for one; the others' memory would grow beside a test."""
+    from tests.server import get, metric, until  # some environments lack their packages
+
+    count = json.loads(get(f"{url}/execution-parameters"))["MaxConcurrentTransforms"]
+    until("all workers are ready", lambda: metric(url, "byoc_workers_ready") >= count)
 
 
 @contextlib.contextmanager

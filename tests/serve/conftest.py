@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from serve import model_workers
 from serve.model_server import ModelServer
 from serve.model_workers import ModelWorkers
 from serve.settings import read_settings
@@ -78,6 +79,7 @@ def served_code(started: Callable[..., Served], tmp_path: Path) -> Served:
 def parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Parts]:
     """A model that is ready for requests."""
     java(tmp_path, "exec sleep 600", monkeypatch)
+    monkeypatch.setattr(model_workers, "PROBE_SECONDS", 60.0)  # a busy machine may pause this process for seconds
     (tmp_path / "artifact").mkdir()
     settings = read_settings([], CODE)
     server = ModelServer(tmp_path, settings)

@@ -15,6 +15,7 @@ from serve.model_server import ModelServer
 from serve.multi_model import MultiModel
 from serve.serve import make_front
 from serve.settings import read_settings
+from tests.gate import Gate
 
 # aiohttp gives this warning once, when a value is first stored in a request under a string.
 pytestmark = pytest.mark.filterwarnings("ignore:It is recommended to use web.RequestKey")
@@ -106,14 +107,20 @@ def test_a_photo_that_comes_before_the_model_or_while_the_server_stops_is_503(tm
     with_front(tmp_path, {}, asks)
 
 
-def test_while_a_model_is_loaded_a_second_order_to_load_it_is_409(tmp_path: Path) -> None:
+def test_while_a_model_is_loaded_a_second_order_to_load_it_is_409(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "models" / "first" / "model").mkdir(parents=True)
     order = json.dumps({"model_name": "first", "url": str(tmp_path / "models" / "first" / "model")}).encode()
+    gate = Gate(tmp_path)
+    for name, value in gate.variables.items():
+        monkeypatch.setenv(name, value)
 
     def asks(front: Front, asker: Asker) -> None:
         asker.send("POST", "/models", order)
         with contextlib.closing(Asker(asker.port)) as other:
             assert other.ask("POST", "/models", order) == (409, "the model first is already loaded")
+        gate.open()
         status, message = asker.answer()  # the folder is empty; only the process that prepares the model notices this
         assert status == 400 and "model.json is missing" in message
 

@@ -59,13 +59,13 @@ def _seed(default: int) -> int:
 
 
 def fuzz(url: str, photo: bytes, seeds: dict[str, bytes], seconds: float, seed: int) -> None:
-    """Send damaged photos, and after every four of them a damaged JSON body, until the time is over."""
+    """Send damaged photos, and after every four turns of them damaged JSON bodies, until the time is over and each kind had its turn."""
     counts: dict[int, int] = {}
     restarts = metric(url, "byoc_worker_restarts_total")
     photos = mutants(seeds)
     kinds = [("application/octet-stream", photos)] * 4 + [("application/json", json_bodies(photos))]
     end, turn = time.monotonic() + seconds, 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or turn < len(kinds):
         content_type, strategy = kinds[turn % len(kinds)]
         try:
             with contextlib.closing(http.client.HTTPConnection(url.removeprefix("http://"), timeout=90)) as connection:

@@ -125,7 +125,8 @@ def test_after_an_error_of_the_gpu_the_next_answer_comes_from_another_process(tm
         until("it is replaced", answered)
         assert answers[-1][0] == 200 and answers[-1][1] != first
         assert metric(url, "byoc_worker_restarts_total") == 1
-    assert "the GPU failed, so this worker ends and another replaces it" in (tmp_path / "log.txt").read_text()
+        said = "the GPU failed, so this worker ends and another replaces it"
+        until("the log says why it ended", lambda: said in (tmp_path / "log.txt").read_text())
 
 
 def test_the_photos_of_a_batch_are_decoded_side_by_side(

@@ -77,7 +77,13 @@ def test_the_memory_of_processes_that_a_process_started_counts_with_its_own() ->
 
 
 def test_a_process_that_has_just_ended_counts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    with subprocess.Popen(["true"]) as ended, subprocess.Popen(["sleep", "60"]) as living:
+    with (
+        subprocess.Popen(["true"]) as ended,
+        subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0) as living,
+    ):
+        assert living.stdin and living.stdout
+        living.stdin.write(b"x")
+        assert living.stdout.read(1) == b"x"  # from now on it only waits, and its memory stays as it is
         # List the living process 2,000 times, so that its memory exceeds this process's.
         children = [psutil.Process(ended.pid), *[psutil.Process(living.pid)] * 2000]
         ended.wait()

@@ -87,7 +87,7 @@ def test_a_request_that_never_ends_is_504_and_its_worker_is_replaced(faulty: tup
     status, text = answer_to(url, "sleep 3600")
     assert status == 504 and f"longer than {TIMEOUT} seconds" in text
     recovered(url)
-    assert re.search(r"worker \d+ ended", log.read_text())
+    until("the log says that it ended", lambda: bool(re.search(r"worker \d+ ended", log.read_text())))
 
 
 def test_a_worker_that_dies_costs_its_request_alone(faulty: tuple[str, Path]) -> None:

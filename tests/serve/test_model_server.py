@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -126,16 +127,38 @@ def test_of_what_it_writes_only_the_workers_words_after_the_start_are_passed_on(
     ]
     lines += ["terminateIOStreams() threadName=a", "worker: attachIOStreams()", "\\377 worker", "the end"]
     server = start("".join(f"printf '{line}\\n'\n" for line in lines))
-    until(server.failure)
-    said = ""
+    until(server.failure)  # true when everything is passed on
+    assert capfd.readouterr().err == "worker: hello\nworker: attachIOStreams()\n\ufffd worker\nthe end\n"
 
-    def ended() -> bool:
-        nonlocal said
-        said += capfd.readouterr().err
-        return said.endswith("the end\n")
 
-    until(ended)
-    assert said == "worker: hello\nworker: attachIOStreams()\n\ufffd worker\nthe end\n"
+def slow_log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let standard error take a quarter of a second for each line; return what it took."""
+    said: list[str] = []
+
+    def write(text: str) -> None:
+        if text:
+            time.sleep(0.25)
+            said.append(text)
+
+    monkeypatch.setattr(sys, "stderr", SimpleNamespace(write=write, flush=lambda: None))
+    return said
+
+
+def test_its_last_words_are_found_also_where_the_log_is_slow(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow_log(monkeypatch)
+    server = start("echo Model server started; for n in 0 1 2 3 4 5 6 7 8 9; do echo $n; done; exit 1")
+    until(lambda: server._process and server._process.poll() is not None)
+    assert server.failure() == "the model server ended with status 1: 9"
+
+
+def test_a_stop_ends_when_all_that_it_wrote_is_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = slow_log(monkeypatch)
+    java(tmp_path, f"echo Model server started; echo worker: a; echo worker: b; touch written; {WAIT}", monkeypatch)
+    server = ModelServer(tmp_path, read_settings([], {}))
+    server.start()
+    until((tmp_path / "written").exists)
+    server.stop()
+    assert said == ["worker: a\n", "worker: b\n"]
 
 
 @pytest.mark.parametrize(
@@ -275,7 +298,7 @@ def test_a_stop_ends_it_and_what_it_started_also_where_they_do_not_listen(
     until((tmp_path / "child").exists)
     child = psutil.Process(int((tmp_path / "child").read_text()))
     server.stop()
-    assert server.failure() == f"the model server was ended by {signal}"
+    until(lambda: server.failure() == f"the model server was ended by {signal}")
     until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.gate import Gate
 from tests.multi_model import Endpoint
 from tests.ports import free_port
 from tests.server import started, until, wait_for
@@ -32,8 +33,9 @@ def models(model: Path, tmp_path: Path) -> Path:
 def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
     models: Path, photo: bytes, disk: Path
 ) -> None:
-    port = free_port()
-    variables = MULTI | {"SAGEMAKER_BASE_DIR": str(models), "TMPDIR": str(disk)}
+    port, gate = free_port(), Gate(models)
+    gate.open()
+    variables = MULTI | {"SAGEMAKER_BASE_DIR": str(models), "TMPDIR": str(disk)} | gate.variables
     with started(models, port, models, **variables) as process, contextlib.ExitStack() as stack:
         wait_for(process, f"http://127.0.0.1:{port}")
         endpoint = Endpoint(port, models / "models", process.pid)
@@ -48,12 +50,15 @@ def test_a_model_for_which_the_disk_has_no_room_is_507_and_the_others_serve(
             while free > 0:
                 free -= filler.write(bytes(min(free, 1 << 20)))
             if room > 10 << 20:
-                threading.Thread(target=_fill_once_models_are_loading, args=(disk, 2)).start()
+                gate.close()
+                filling = threading.Thread(target=_fill_once_models_are_loading, args=(disk, 2, gate))
+                filling.start()
             status, answer = endpoint.load("second")
             assert status == 507 and not LEAK.search(answer["message"]), answer
             assert ("MB are left" in answer["message"]) == (room < 10 << 20), answer
             status, answer = endpoint.ask("POST", "/models/first/invoke", photo, "image/jpeg")
             assert status == 200 and answer["predictions"][0]["label"] == "coffee"
+        filling.join()
         filler.close()
         (disk / "filler").unlink()
         (disk / "more").unlink()
@@ -65,11 +70,12 @@ def _folders(temporary: Path) -> list[Path]:
     return list(temporary.glob("byoc-*/store/*"))
 
 
-def _fill_once_models_are_loading(folder: Path, count: int) -> None:
+def _fill_once_models_are_loading(folder: Path, count: int, gate: Gate) -> None:
     until("the models are loaded", lambda: len(_folders(folder)) == count)
     with pytest.raises(OSError), (folder / "more").open("wb", buffering=0) as file:
         while True:
             file.write(bytes(1 << 16))
+    gate.open()
 
 
 @pytest.mark.slow

@@ -14,10 +14,12 @@ import pytest
 from PIL import Image
 
 from tests.conftest import byoc
+from tests.gate import Gate
 from tests.ports import free_port
 from tests.processes import left
 from tests.recordio import write_records
-from tests.server import post, serve, started, wait_for, workers
+from tests.server import post, serve, started, until, wait_for, workers
+from tests.wire import ask
 
 
 def test_ping_is_200_once_a_worker_is_ready(url: str) -> None:
@@ -134,11 +136,20 @@ def test_a_bad_body_does_not_spoil_the_next_answers(url: str, photo: bytes) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ping_says_503_until_ready_and_a_signal_leaves_nothing_behind(
-    model: Path, tmp_path: Path, number: signal.Signals
+    model: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, number: signal.Signals
 ) -> None:
-    port = free_port()
-    with started(model, port, tmp_path) as process:
-        codes = wait_for(process, f"http://127.0.0.1:{port}")
+    port, gate, codes = free_port(), Gate(tmp_path_factory.mktemp("gate")), []
+    url = f"http://127.0.0.1:{port}"
+
+    def open_port() -> bool:
+        with contextlib.suppress(OSError):
+            codes.append(ask(url, "GET", "/ping").status)
+        return bool(codes)
+
+    with started(model, port, tmp_path, **gate.variables) as process:
+        until("the port is open", open_port)
+        gate.open()
+        codes += wait_for(process, url)
         assert set(codes[:-1]) == {503}
         family = psutil.Process(process.pid).children(recursive=True)
         assert len(family) >= 3  # Java, the workers' parent, a worker

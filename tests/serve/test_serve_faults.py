@@ -98,8 +98,10 @@ def test_a_full_disk_at_the_start_ends_the_program_with_one_sentence(model: Path
 def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, disk: Path, tmp_path: Path) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with started(model, port, tmp_path, TMPDIR=str(disk)) as process:
+    with started(model, port, tmp_path, TMPDIR=str(disk), SAGEMAKER_MODEL_SERVER_WORKERS="2") as process:
         wait_for(process, url)
+        # A worker that is killed while it still loads would not count as a restart.
+        until("both are ready", lambda: metric(url, "byoc_workers_ready") == 2)
         with pytest.raises(OSError), (disk / "filler").open("wb") as file:
             while True:
                 file.write(bytes(1 << 20))
@@ -107,10 +109,9 @@ def test_a_disk_that_fills_up_later_costs_nothing(model: Path, photo: bytes, dis
         for _ in range(20):
             status, answer = post(url, photo)
             assert status == 200 and answer["predictions"][0]["label"] == "coffee"
-        ready = metric(url, "byoc_workers_ready")
         workers(process.pid)[0].kill()
         until("a worker is replaced although the disk is full", lambda: metric(url, "byoc_worker_restarts_total") == 1)
-        until("as many workers are ready as before", lambda: metric(url, "byoc_workers_ready") == ready)
+        until("as many workers are ready as before", lambda: metric(url, "byoc_workers_ready") == 2)
         status, answer = post(url, photo)
         assert status == 200 and answer["predictions"][0]["label"] == "coffee"
         process.send_signal(signal.SIGTERM)

@@ -25,7 +25,10 @@ import pytest
 from PIL import Image
 
 from launch.server import serving
+from tests import server
+from tests.conftest import wait_for_all_workers
 from tests.image_files import encoded, png
+from tests.server import until
 from tests.wire import ask, metric
 
 WORKERS = 2
@@ -67,13 +70,11 @@ def test_half_an_hour_of_mixed_load_loses_and_spoils_nothing(
 def soak(model: Path, samples: Path, log: Path, seconds: float, *, warm_up: float) -> None:
     """Load a server for `seconds`; memory counts after the warm-up."""
     with serving(model, 0, log) as url:
+        wait_for_all_workers(url)
         load = Load(url, {kind: [quiet(url, sent) for sent in requests] for kind, requests in mixed(samples).items()})
         asyncio.run(load.run(seconds, warm_up))
         oldest, all_of_them = load.survivors(), thirds(load.totals)
-        deadline = time.monotonic() + 30
-        while metric(url, "byoc_workers_ready") < WORKERS:
-            assert time.monotonic() < deadline, "a killed worker was not replaced"
-            time.sleep(0.2)
+        until("a killed worker is replaced", lambda: metric(url, "byoc_workers_ready") >= WORKERS)
         for sent in load.requests["good"]:
             check(sent, *answered(url, sent))
         restarts = metric(url, "byoc_worker_restarts_total")
@@ -260,10 +261,7 @@ class Load:
     def _workers(self) -> list[psutil.Process]:
         if metric(self._url, "byoc_workers_ready") < WORKERS:
             return []
-        leaves = [
-            p for p in psutil.Process().children(recursive=True) if not p.children() and "mms" in " ".join(p.cmdline())
-        ]
-        return sorted(leaves, key=lambda process: process.create_time())
+        return sorted(server.workers(os.getpid()), key=lambda process: process.create_time())
 
     async def _watch(self, begin: float, end: float) -> None:
         await asyncio.sleep(max(0.0, begin - time.monotonic()))

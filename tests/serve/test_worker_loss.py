@@ -1,5 +1,6 @@
 """Workers that end or fail while they load: as the only workers, and while others serve."""
 
+import re
 import shutil
 import threading
 import time
@@ -26,7 +27,8 @@ def test_workers_that_die_while_they_load_end_the_program_with_one_sentence(arti
     (artifact / "die").touch()
     done = serve(artifact, "--port", str(free_port()), "--workers", "1", ALLOW_MODEL_CODE="true")
     assert done.returncode == 1
-    assert "3 workers ended while they loaded the model" in done.stderr.splitlines()[-1]
+    found = re.search(r"(\d+) workers ended while they loaded the model", done.stderr.splitlines()[-1])
+    assert found and int(found[1]) >= 3, done.stderr  # more of them, if the server looks late
 
 
 @pytest.mark.slow
@@ -65,6 +67,7 @@ def test_ping_is_200_soon_after_a_restart_though_long_requests_wait(artifact: Pa
         until("the worker is replaced", lambda: metric(url, "byoc_worker_restarts_total") == 1)
         until("the new one can answer", lambda: metric(url, "byoc_workers_ready") == 1)
         wait_for(process, url)
+        until("the killed one's request is answered", lambda: bool(codes))
         assert codes == [503]
         free.touch()
         for client in clients:

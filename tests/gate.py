@@ -1,0 +1,30 @@
+"""A gate before the preparation of models: a test decides when it begins, however fast or slow the machine is."""
+
+import os
+from pathlib import Path
+
+# Python imports a module of this name at its start, in each process of the server. After five minutes it lets everything through.
+SITECUSTOMIZE = """
+import sys, time
+from pathlib import Path
+
+end = time.monotonic() + 300
+while "serve.prepare" in sys.orig_argv and not Path({gate!r}).exists() and time.monotonic() < end:
+    time.sleep(0.02)
+"""
+
+
+class Gate:
+    """Preparations wait until `open`, in the processes that get its `variables`. Its files are in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "open"
+        (folder / "sitecustomize.py").write_text(SITECUSTOMIZE.format(gate=str(self._file)))
+        others = os.environ.get("PYTHONPATH", "").split(os.pathsep)  # the images' tests need theirs
+        self.variables = {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, others)])}
+
+    def open(self) -> None:
+        self._file.touch()
+
+    def close(self) -> None:
+        self._file.unlink()
