@@ -236,4 +236,4 @@ class ModelServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         os.close(self._life)
-        self._reader.join(READ_SECONDS)  # otherwise a line of a worker could follow the program's own last line
+        self._reader.join(STOP_SECONDS)  # otherwise a line of a worker could follow the program's own last line
