@@ -67,7 +67,8 @@ def test_nothing_of_the_emulators_environment_reaches_the_container(hosting: Hos
 
 def test_what_the_container_writes_is_a_log_stream(hosting: Hosting, served: dict[str, Any]) -> None:
     hosting.ask("served")
-    assert {"serving", "invoked show"} <= set(hosting.lines("served"))
+    for line in ("serving", "invoked show"):
+        hosting.wait_for_line("served", line)
     streams = hosting.emulator.client("logs").describe_log_streams(logGroupName="/aws/sagemaker/Endpoints/served")
     assert streams["logStreams"][0]["logStreamName"].startswith("AllTraffic/i-")
 

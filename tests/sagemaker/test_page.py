@@ -183,7 +183,13 @@ def test_endpoints_and_tuning_and_transform_jobs_are_shown_with_their_logs(shown
         hosting.sagemaker.describe_transform_job(TransformJobName="transformed")["TransformJobStatus"] == "InProgress"
     ):
         pass  # Describe is answered when the job has ended
-    hosting.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuned")
+    while (
+        hosting.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuned")[
+            "HyperParameterTuningJobStatus"
+        ]
+        == "InProgress"
+    ):
+        pass
     entries = overview(shown)["entries"]
     [endpoint], [transform], [tuning] = (entries[kind] for kind in ("endpoint", "transform-job", TUNING_JOB))
     assert (endpoint["status"], endpoint["faults"]) == ("InService", ["kill-container"])
