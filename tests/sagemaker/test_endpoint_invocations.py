@@ -130,6 +130,12 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     assert hosting.settled("restarted")["EndpointStatus"] == "InService"
 
 
+def test_a_container_that_takes_seconds_to_end_is_reported_as_exited(hosting: Hosting) -> None:
+    hosting.endpoint("dying", {"ModelName": "first"})
+    code, text = refusal(hosting.impatient().invoke_endpoint, EndpointName="dying", Body=json.dumps({"do": "die"}))
+    assert code == "ModelError" and "as the model process exited" in text
+
+
 def test_a_container_that_closes_the_connection_and_goes_on_is_not_reported_as_exited(
     hosting: Hosting, served: dict[str, Any]
 ) -> None:
