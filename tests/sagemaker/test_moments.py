@@ -10,6 +10,7 @@ import pytest
 from local_test.sagemaker.machine.images import Images
 from local_test.sagemaker.machine.process import ProcessMachine
 from tests.conftest import ROOT
+from tests.sagemaker.commands import PROGRAMS
 from tests.sagemaker.conftest import PYTHON, Emulator, order
 from tests.sagemaker.hosting import alive
 from tests.sagemaker.training import LOGS, create, showing
@@ -136,6 +137,42 @@ assert instance.failure and tail.lines == ["a line"] * 50 * 3, len(tail.lines)  
     programs, work = folders(tmp_path)
     program(programs / "serve", "for n in $(seq 50); do echo a line; done; exit 1")
     done = run(code, programs, work)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_instance_that_misses_one_ping_goes_on_to_get_invocations(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from local_test.sagemaker.background import Background
+from local_test.sagemaker.endpoints import instance as module
+from local_test.sagemaker.faults import Faults
+from local_test.sagemaker.logs import Logs
+from local_test.sagemaker.machine import Container
+from local_test.sagemaker.machine.images import Images
+from local_test.sagemaker.machine.process import ProcessMachine
+
+module.BETWEEN_PINGS = 1.0
+machine, logs = ProcessMachine(Path(sys.argv[1]), Images(Path("images.json")), Path(sys.argv[2])), Logs("us-east-1")
+cloud = SimpleNamespace(machine=machine, background=Background(1), faults=Faults())
+serves = {"image": "byoc-classifier-serve", "command": ("serve",), "port": 8080, "environment": {"PING": "miss"}}
+instance = module.Instance(cloud, "endpoint", Container(name="misses", **serves), logs.stream("group", "stream"), 300)
+instance.start()
+while not instance.ready:
+    assert not instance.failure
+    time.sleep(0.01)
+missed = []
+while "ping 4" not in logs.tail("group", "", 999)[0].lines:
+    if not instance.ready:
+        missed.append(time.monotonic())
+    time.sleep(0.01)
+instance.end()
+instance.wait()
+assert not missed, missed
+"""
+    _, work = folders(tmp_path)
+    done = run(code, PROGRAMS, work)
     assert done.returncode == 0, done.stderr
 
 
