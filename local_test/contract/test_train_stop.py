@@ -32,9 +32,10 @@ def _first_epoch(job: StartedJob) -> int | None:
     """Wait for the first line that names an epoch and return the epoch's number, or None if the job ended before that."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
+        running = job.running()  # before the log, which is complete if the job has ended
         if found := EPOCH.search(job.logs()):
             return int(found[1])
-        if not job.running():
+        if not running:
             return None
         time.sleep(0.2)
     return None

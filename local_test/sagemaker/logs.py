@@ -1,16 +1,19 @@
 """CloudWatch Logs: the output of containers, as streams that clients read while the containers run. moto holds them."""
 
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from moto.logs.models import logs_backends
+from moto.logs.models import LogGroup, LogStream, logs_backends
 
 from local_test.sagemaker.settings import ACCOUNT
 
 TRAINING = "/aws/sagemaker/TrainingJobs"
 TRANSFORM = "/aws/sagemaker/TransformJobs"
 ENDPOINTS = "/aws/sagemaker/Endpoints"
+# Held while moto's logs change, because moto has no lock. Two threads that make the same group at the same moment would else replace it.
+LOCK = threading.Lock()
 LONGEST = 256 * 1024  # the most bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
 
 
@@ -29,15 +32,21 @@ class Stream:
         self.group = group
         self.name = name
         self._backend = logs_backends[ACCOUNT][region]
-        self._backend.ensure_log_group(group)
-        self._backend.ensure_log_stream(group, name)
+        with LOCK:
+            # The dictionaries are replaced, because a request may be reading the old ones in its own thread.
+            if group not in self._backend.groups:
+                self._backend.groups = {**self._backend.groups, group: LogGroup(ACCOUNT, region, group)}
+            found = self._backend.groups[group]
+            if name not in found.streams:
+                found.streams = {**found.streams, name: LogStream(found, name)}
 
     def write(self, lines: Iterable[str]) -> None:
         """Add lines; CloudWatch refuses an empty message, so an empty line is left out."""
         now = int(time.time() * 1000)
         events = [{"timestamp": now, "message": line[:LONGEST]} for line in lines if line]
         if events:
-            self._backend.put_log_events(self.group, self.name, events)
+            with LOCK:
+                self._backend.put_log_events(self.group, self.name, events)
 
 
 class Logs:

@@ -14,7 +14,7 @@ from local_test.sagemaker.settings import Settings
 from local_test.sagemaker.storage import Storage
 from local_test.sagemaker.web import WebServer
 
-PATIENCE = 10  # seconds for a job to end when the emulator ends
+PATIENCE = 60  # seconds for a job to end when the emulator ends; all end within a few, unless the machine is busy
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """S3 for the emulator's own use: addresses, objects and their files. Clients use the front instead."""
 
+import contextlib
 import errno
 import re
 import shutil
@@ -106,10 +107,14 @@ class Storage:
     def put(self, where: S3Uri, source: Path, content_type: str | None = None) -> None:
         """Make an object from a copy of a file; raises NoBucket."""
         self._need(where.bucket)
-        fresh = self._backend.put_object(where.bucket, where.key, FileBytes(source))
-        if content_type:
-            fresh.set_metadata({"Content-Type": content_type})
-        keys.flush(self.index)
+        with contextlib.ExitStack() as held:
+            if content_type:  # nobody sees the object before it has its type
+                held.enter_context(keys.LOCK)  # before the other lock, as in keys.Keys
+                held.enter_context(self.index.lock)
+            fresh = self._backend.put_object(where.bucket, where.key, FileBytes(source))
+            if content_type:
+                fresh.set_metadata({"Content-Type": content_type})
+            keys.flush(self.index)
 
     def delete(self, where: S3Uri) -> None:
         """Remove an object; raises NoBucket."""

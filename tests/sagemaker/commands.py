@@ -27,6 +27,7 @@ def run(folder: Path, *command: str, **environment: str) -> "subprocess.Complete
         env={**without, **environment},
         capture_output=True,
         text=True,
+        timeout=900,
         check=False,
     )
 

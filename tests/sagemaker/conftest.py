@@ -110,6 +110,8 @@ def fake_keys() -> None:
     """Let no client of these tests find real keys, or look for them on a network."""
     if not PYTHON.exists():
         pytest.fail(f"{PYTHON} is missing; make it: make emulator")
+    for name in [name for name in os.environ if name.startswith("AWS_")]:  # such as a developer's AWS_PROFILE
+        del os.environ[name]
     os.environ |= KEYS | NO_FILES
 
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from tests.sagemaker.commands import PROGRAMS
 from tests.sagemaker.conftest import ROLE, Emulator, emulate
+from tests.server import until
 
 SERVE_IMAGE = "byoc-classifier-serve:cpu"
 
@@ -92,9 +93,13 @@ class Hosting:
         return self.emulator.impatient("sagemaker-runtime")
 
     def lines(self, name: str) -> list[str]:
-        """Return the lines of all log streams of an endpoint."""
+        """Return the lines of all log streams of an endpoint so far."""
         logs, group = self.emulator.client("logs"), f"/aws/sagemaker/Endpoints/{name}"
         return [event["message"] for event in logs.filter_log_events(logGroupName=group)["events"]]
+
+    def wait_for_line(self, name: str, line: str) -> None:
+        """Wait until the log of an endpoint has a line. The log comes later than an answer, since another thread reads it."""
+        until(f"{name} does not print {line!r}", lambda: line in self.lines(name))
 
 
 def hosted(folder: Path) -> Iterator[Hosting]:
@@ -119,6 +124,7 @@ def alive(pid: int) -> bool:
 
 def shown_until(hosting: Hosting, name: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """Invoke an endpoint until its answer is as wanted, and return the answer; failures meanwhile are expected."""
+    deadline = time.monotonic() + 300
     while True:
         try:
             shown = hosting.ask(name)
@@ -126,4 +132,5 @@ def shown_until(hosting: Hosting, name: str, wanted: Callable[[dict[str, Any]], 
             shown = None
         if shown and wanted(shown):
             return shown
+        assert time.monotonic() < deadline, shown
         time.sleep(0.1)

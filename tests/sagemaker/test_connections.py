@@ -15,7 +15,7 @@ SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/
 @pytest.fixture
 def connection(emulator: Emulator) -> Iterator[http.client.HTTPConnection]:
     emulator.client("s3").create_bucket(Bucket="kept")
-    with closing(http.client.HTTPConnection(emulator.url.removeprefix("http://"), timeout=30)) as connection:
+    with closing(http.client.HTTPConnection(emulator.url.removeprefix("http://"), timeout=120)) as connection:
         connection.connect()
         yield connection
 

@@ -24,7 +24,7 @@ def results(folder: Path, file: str, image: str, clauses: str, *options: str | P
         f"local_test/contract/{file}.py",
     ]
     command += ["--image", image, "-k", clauses, "--results", path, "--hyperparameters", QUICK, *options]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200, check=False)
     assert path.exists(), done.stdout + done.stderr
     rows = {row["test"]: row for row in json.loads(path.read_text())}
     assert done.returncode == any(row["result"] == "FAIL" for row in rows.values()), done.stdout + done.stderr

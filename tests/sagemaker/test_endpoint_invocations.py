@@ -67,7 +67,8 @@ def test_nothing_of_the_emulators_environment_reaches_the_container(hosting: Hos
 
 def test_what_the_container_writes_is_a_log_stream(hosting: Hosting, served: dict[str, Any]) -> None:
     hosting.ask("served")
-    assert {"serving", "invoked show"} <= set(hosting.lines("served"))
+    for line in ("serving", "invoked show"):
+        hosting.wait_for_line("served", line)
     streams = hosting.emulator.client("logs").describe_log_streams(logGroupName="/aws/sagemaker/Endpoints/served")
     assert streams["logStreams"][0]["logStreamName"].startswith("AllTraffic/i-")
 
@@ -127,6 +128,12 @@ def test_a_container_that_ends_is_started_again(hosting: Hosting) -> None:
     order(hosting.emulator, kind="kill-container", target="restarted")
     assert shown_until(hosting, "restarted", lambda shown: shown["pid"] != before)
     assert hosting.settled("restarted")["EndpointStatus"] == "InService"
+
+
+def test_a_container_that_takes_seconds_to_end_is_reported_as_exited(hosting: Hosting) -> None:
+    hosting.endpoint("dying", {"ModelName": "first"})
+    code, text = refusal(hosting.impatient().invoke_endpoint, EndpointName="dying", Body=json.dumps({"do": "die"}))
+    assert code == "ModelError" and "as the model process exited" in text
 
 
 def test_a_container_that_closes_the_connection_and_goes_on_is_not_reported_as_exited(

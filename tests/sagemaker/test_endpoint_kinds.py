@@ -12,6 +12,7 @@ import pytest
 
 from tests.sagemaker.conftest import emulate, refusal
 from tests.sagemaker.hosting import Hosting, archive
+from tests.server import until
 
 PROGRAMS = Path(__file__).parent / "programs"
 SERVERLESS = {"MemorySizeInMB": 2048, "MaxConcurrency": 1}
@@ -32,7 +33,7 @@ def hosting(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterat
 def content(hosting: Hosting, address: str) -> tuple[str, bytes]:
     """Wait until an object exists, and return its type and content."""
     bucket, _, key = address.removeprefix("s3://").partition("/")
-    hosting.s3.get_waiter("object_exists").wait(Bucket=bucket, Key=key, WaiterConfig={"Delay": 1})
+    hosting.s3.get_waiter("object_exists").wait(Bucket=bucket, Key=key, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
     found = hosting.s3.get_object(Bucket=bucket, Key=key)
     return found["ContentType"], found["Body"].read()
 
@@ -71,8 +72,8 @@ def test_an_asynchronous_answer_is_put_into_s3_and_reported_to_a_topic(hosting: 
     shown = json.loads(body)
     assert kind == "application/json" and shown["bytes"] == 14
     assert shown["headers"]["Content-Type"] == "application/json"
-    notification = message(hosting, queue)
-    assert notification["invocationStatus"] == "Completed" and notification["inferenceId"] == "mine"
+    notification = message(hosting, queue, "mine")
+    assert notification["invocationStatus"] == "Completed"
     assert notification["responseParameters"]["outputLocation"] == answer["OutputLocation"]
     assert notification["requestParameters"]["inputLocation"] == "s3://answers/in/1.json"
 
@@ -82,7 +83,7 @@ def test_an_asynchronous_failure_has_its_own_place(hosting: Hosting, queue: str)
     answer = hosting.runtime.invoke_endpoint_async(EndpointName="queued", Body=body, ContentType="application/json")
     _, text = content(hosting, answer["FailureLocation"])
     assert b'Received client error (422) from primary with message "not an image"' in text
-    assert message(hosting, queue)["invocationStatus"] == "Failed"
+    assert message(hosting, queue, answer["InferenceId"])["invocationStatus"] == "Failed"
 
 
 def test_asynchronous_requests_wait_for_their_turn(hosting: Hosting, queue: str) -> None:
@@ -96,8 +97,6 @@ def test_asynchronous_requests_wait_for_their_turn(hosting: Hosting, queue: str)
     ]
     assert times[0]["LastModified"] <= times[1]["LastModified"] <= times[2]["LastModified"]
     assert (times[2]["LastModified"] - times[0]["LastModified"]).total_seconds() >= 1
-    for _ in answers:
-        message(hosting, queue)
 
 
 def test_the_name_of_an_asynchronous_answer_can_be_given(hosting: Hosting, queue: str) -> None:
@@ -127,15 +126,20 @@ def test_a_wrong_asynchronous_request_is_refused(
     assert text in refusal(hosting.runtime.invoke_endpoint_async, EndpointName="queued", **request_)[1]
 
 
-def message(hosting: Hosting, url: str) -> dict[str, Any]:
-    """Take the next message from a queue and return the notification in it."""
+def message(hosting: Hosting, url: str, inference: str) -> dict[str, Any]:
+    """Take messages from a queue up to the notification of an inference, and return that; the others are of other tests."""
     sqs = hosting.emulator.client("sqs")
-    while True:
+    found: dict[str, Any] = {}
+
+    def arrived() -> bool:
         for entry in sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1).get("Messages", []):
             sqs.delete_message(QueueUrl=url, ReceiptHandle=entry["ReceiptHandle"])
-            notification: dict[str, Any] = json.loads(json.loads(entry["Body"])["Message"])
-            return notification
-        time.sleep(0.1)
+            found.clear()
+            found.update(json.loads(json.loads(entry["Body"])["Message"]))
+        return found.get("inferenceId") == inference
+
+    until(f"no notification of {inference}", arrived)
+    return found
 
 
 def test_an_endpoint_is_asynchronous_or_not(hosting: Hosting, queue: str) -> None:
@@ -150,8 +154,7 @@ def test_a_serverless_endpoint_has_its_limits(hosting: Hosting, tmp_path: Path) 
     assert (code, text) == ("413", "HTTP content length exceeded 4194304 bytes.")
     slow = threading.Thread(target=hosting.ask, args=("serverless", {"do": "wait", "until": str(tmp_path / "free")}))
     slow.start()
-    while "invoked wait" not in hosting.lines("serverless"):
-        time.sleep(0.05)
+    hosting.wait_for_line("serverless", "invoked wait")
     code, _ = refusal(hosting.impatient().invoke_endpoint, EndpointName="serverless", Body=b"{}")
     assert code == "ThrottlingException"
     (tmp_path / "free").touch()
@@ -226,8 +229,12 @@ def test_what_is_captured_is_json_lines_below_the_endpoint_and_variant(hosting: 
     days = {time.strftime(form, time.gmtime())}
     hosting.ask("captured", ContentType="application/x-image", InferenceId="mine")
     prefix = "captured/captured/"
-    while not (listed := hosting.s3.list_objects_v2(Bucket="answers", Prefix=prefix).get("Contents")):
-        time.sleep(0.1)
+
+    def objects() -> list[dict[str, Any]]:
+        return hosting.s3.list_objects_v2(Bucket="answers", Prefix=prefix).get("Contents", [])
+
+    until("nothing is captured", lambda: bool(objects()))
+    listed = objects()
     days.add(time.strftime(form, time.gmtime()))  # around midnight these are two
     assert listed[0]["Key"].startswith(tuple(days)) and listed[0]["Key"].endswith(".jsonl")
     (line,) = hosting.s3.get_object(Bucket="answers", Key=listed[0]["Key"])["Body"].read().splitlines()

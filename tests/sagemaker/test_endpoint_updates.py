@@ -1,6 +1,5 @@
 """Updates of endpoints: no gap, rollback, weights and capacities, and what faults do to them."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -155,8 +154,7 @@ def test_an_update_lets_the_old_instance_finish_its_invocations(hosting: Hosting
     hosting.config("drained-2", {"ModelName": "second"})
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(hosting.ask, "drained", {"do": "sleep", "seconds": 3})
-        while "invoked sleep" not in hosting.lines("drained"):
-            time.sleep(0.05)
+        hosting.wait_for_line("drained", "invoked sleep")
         hosting.sagemaker.update_endpoint(EndpointName="drained", EndpointConfigName="drained-2")
         assert hosting.settled("drained")["EndpointConfigName"] == "drained-2"
         assert slow.result()["name"] == "first"

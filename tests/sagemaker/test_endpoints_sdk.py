@@ -44,7 +44,7 @@ CODE = """
         )
 
     def wait(name):
-        client.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1})
+        client.get_waiter("endpoint_in_service").wait(EndpointName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 300})
 
     predictor = model().deploy(1, "ml.m5.large", endpoint_name="now", wait=False)
     wait("now")
@@ -58,12 +58,12 @@ CODE = """
     model().deploy(1, "ml.m5.large", endpoint_name="later", async_inference_config=paths, wait=False)
     wait("later")
     waiting = AsyncPredictor(Predictor("later", session, JSONSerializer(), JSONDeserializer()))
-    answer = waiting.predict_async({"do": "show"}).get_result(WaiterConfig(max_attempts=30, delay=1))
+    answer = waiting.predict_async({"do": "show"}).get_result(WaiterConfig(max_attempts=300, delay=1))
     print("answered", answer["name"])
 
     predictor.delete_endpoint()
     waiting.delete_endpoint()
-    client.get_waiter("endpoint_deleted").wait(EndpointName="later", WaiterConfig={"Delay": 1})
+    client.get_waiter("endpoint_deleted").wait(EndpointName="later", WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     print("left", len(client.list_endpoints(NameContains="later")["Endpoints"]), flush=True)
     import os
     os._exit(0)  # predict_async leaves threads that wait for the failure path

@@ -87,9 +87,10 @@ def test_a_list_is_filtered_by_name_and_times(sagemaker: Any, action: str) -> No
 @pytest.mark.parametrize("action", WITH_STATUS)
 def test_a_list_is_filtered_by_status_and_by_the_time_of_the_last_change(sagemaker: Any, action: str) -> None:
     status = "InService" if action == "list_endpoints" else "Completed"
-    sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
-        TransformJobName=NAMES[-1], WaiterConfig={"Delay": 1}
-    )
+    for name in NAMES:
+        sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
+            TransformJobName=name, WaiterConfig={"Delay": 1}
+        )
     first = [] if action == "list_training_jobs" else NAMES[:1]
     assert sorted(names(sagemaker, action, StatusEquals=status)) == first + NAMES[1:]
     assert sorted(names(sagemaker, action, SortBy="Status")) == NAMES

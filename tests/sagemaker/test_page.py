@@ -15,6 +15,7 @@ import pytest
 
 from tests.sagemaker.conftest import ROLE, Emulator, emulate, ended
 from tests.sagemaker.hosting import Hosting
+from tests.sagemaker.others import describe
 
 PROGRAMS = Path(__file__).parent / "programs"
 HOSTILE = "<script>alert('x')</script>&\"'"
@@ -179,11 +180,8 @@ def test_endpoints_and_tuning_and_transform_jobs_are_shown_with_their_logs(shown
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
     )
     hosting.sagemaker.create_hyper_parameter_tuning_job(**TUNING)
-    while (
-        hosting.sagemaker.describe_transform_job(TransformJobName="transformed")["TransformJobStatus"] == "InProgress"
-    ):
-        pass  # Describe is answered when the job has ended
-    hosting.sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuned")
+    for kind, name in (("transform_job", "transformed"), ("hyper_parameter_tuning_job", "tuned")):
+        describe(hosting, kind, name)  # is answered when the job has ended
     entries = overview(shown)["entries"]
     [endpoint], [transform], [tuning] = (entries[kind] for kind in ("endpoint", "transform-job", TUNING_JOB))
     assert (endpoint["status"], endpoint["faults"]) == ("InService", ["kill-container"])

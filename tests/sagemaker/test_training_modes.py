@@ -109,7 +109,7 @@ def test_a_job_without_spot_is_never_interrupted(shown: Emulator) -> None:
 
 
 def test_a_spot_job_that_waits_too_long_for_capacity_is_stopped(shown: Emulator) -> None:
-    order(shown, kind="no-capacity", target="waits", seconds=30)
+    order(shown, kind="no-capacity", target="waits", seconds=600)
     condition = {"MaxRuntimeInSeconds": 1, "MaxWaitTimeInSeconds": 1}
     job = ended(create(shown, "waits", **(spot("waits") | {"StoppingCondition": condition})), "waits")
     assert (job["TrainingJobStatus"], job["SecondaryStatus"]) == ("Stopped", "MaxWaitTimeExceeded")

@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.sagemaker.conftest import Emulator, order
 from tests.sagemaker.transforming import create, ended, log, outputs, put, transforming
+from tests.server import until
 
 
 @pytest.fixture(scope="module")
@@ -94,8 +94,7 @@ def start_waiting(transformed: Emulator, sagemaker: Any, name: str) -> None:
     """Start a job whose program waits, and return when the program has received its object."""
     put(transformed, f"{name}/a", b"wait")
     create(sagemaker, name, {})
-    while not any(line.startswith("got ") for line in log(transformed, name)):
-        time.sleep(0.1)
+    until("no object arrives", lambda: any(line.startswith("got ") for line in log(transformed, name)))
 
 
 def test_a_stopped_job_ends_at_once(transformed: Emulator, sagemaker: Any) -> None:

@@ -1,13 +1,13 @@
 """Training jobs of a program that prints its inputs, for tests of the inputs of training containers."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.sagemaker.commands import PROGRAMS
 from tests.sagemaker.conftest import ROLE, Emulator, emulate, ended
+from tests.server import until
 
 LOGS = "/aws/sagemaker/TrainingJobs"
 OBJECTS = {"set/a/1": "one", "set/a/2": "two", "set/b/3": "three", "set/4": "four", "set/": "", "other/5": "five"}
@@ -56,9 +56,12 @@ def create(
 
 
 def printed(shown: Emulator, name: str) -> list[dict[str, Any]]:
-    """Return the output of each attempt of each host, keyed by the first word of each line."""
+    """Return the output of each attempt of each host, keyed by the first word of each line; nothing before the first start."""
     logs = shown.client("logs")
-    streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
     found = []
     for stream in sorted(stream["logStreamName"] for stream in streams):
         events = logs.get_log_events(logGroupName=LOGS, logStreamName=stream, startFromHead=True)["events"]
@@ -75,8 +78,7 @@ def run(shown: Emulator, name: str, *channels: dict[str, Any], **changes: Any) -
 
 
 def wait_for(shown: Emulator, name: str, word: str) -> None:
-    while not any(word in host for host in printed(shown, name)):
-        time.sleep(0.1)
+    until(f"{name} does not print {word}", lambda: any(word in host for host in printed(shown, name)))
 
 
 def keys(shown: Emulator, prefix: str) -> list[str]:

@@ -67,9 +67,12 @@ def outputs(emulator: Emulator, name: str) -> dict[str, bytes]:
 
 
 def log(emulator: Emulator, name: str) -> list[str]:
-    """Return the lines of both log streams of a job: its container's log and its data log."""
+    """Return the lines of both log streams of a job so far: its container's log and its data log."""
     logs = emulator.client("logs")
-    streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
+    try:
+        streams = logs.describe_log_streams(logGroupName=LOGS, logStreamNamePrefix=f"{name}/")["logStreams"]
+    except logs.exceptions.ResourceNotFoundException:
+        return []
     lines = []
     for stream in streams:
         events = logs.get_log_events(logGroupName=LOGS, logStreamName=stream["logStreamName"], startFromHead=True)[

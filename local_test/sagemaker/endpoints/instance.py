@@ -49,6 +49,7 @@ class Instance:
         self._ended = threading.Event()
         self._lock = threading.Lock()
         self._running: Running | None = None
+        self._reader: threading.Thread | None = None  # reads the container's output
         self._client: Client | None = None
 
     def start(self) -> None:
@@ -88,12 +89,15 @@ class Instance:
             raise Gone("the container does not run")
         return client.ask(method, path, seconds, headers, body)
 
-    def exits(self) -> bool:
+    def exits(self, starts: int) -> bool:
         """Return whether the container has ended or is about to end. Call this after a connection was closed. A running
-        container may also close connections, for instance when its queue of connections is full.
+        container may also close connections, for instance when its queue of connections is full. `starts` is the value of
+        `self.starts` before the connection was closed, because the next container may run by now.
         """
         running = self._running
-        return running is None or running.wait(ENDING) is not None
+        if running is None or self.starts != starts or running.wait(ENDING) is not None:
+            return True
+        return not self._pings() and running.wait(GRACE) is not None  # on a busy machine its end takes longer
 
     def _run(self) -> None:
         try:
@@ -128,7 +132,8 @@ class Instance:
         self._running = self._cloud.machine.start(
             replace(self._container, name=f"{self._container.name}-{self.starts}")
         )
-        threading.Thread(target=self._read, args=(self._running,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._running,), daemon=True)
+        self._reader.start()
         self._client = Client(self._running.address())
 
     def _until_ready(self, deadline: float | None) -> bool:
@@ -143,14 +148,16 @@ class Instance:
         return False
 
     def _watch(self) -> None:
-        """Watch a container that serves until it ends. While it does not answer /ping, it gets no invocations."""
+        """Watch a container that serves until it ends. While it does not answer /ping, it gets no invocations. One missing answer
+        says nothing, because on a busy machine 2 s may pass while the container does not run.
+        """
         look = time.monotonic() + BETWEEN_PINGS
         while not self._over() and self._running and self._running.wait(0) is None:
             if self._cloud.faults.take("kill-container", self._endpoint):
                 self._running.kill()
             elif time.monotonic() > look:
-                self.ready = self._pings()
-                look = time.monotonic() + BETWEEN_PINGS
+                self.ready = self._pings() or self._pings()
+                look = time.monotonic() + (BETWEEN_PINGS if self.ready else 0)
             self._rest()
 
     def _pings(self) -> bool:
@@ -176,5 +183,9 @@ class Instance:
         client, self._client = self._client, None
         if running:
             running.stop(HURRY if self._cloud.background.ending.is_set() else GRACE)
+        if self._reader:
+            # The log is complete when the instance has ended. The limit is for a program that has left another one behind, which
+            # keeps the output open.
+            self._reader.join(GRACE)
         if client:
             client.close()

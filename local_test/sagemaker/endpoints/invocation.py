@@ -142,7 +142,7 @@ class Invoker:
         self, variant: Variant, instance: Instance, invocation: Invocation, seconds: float
     ) -> tuple[Answer, float]:
         """Return the answer of an instance, and the seconds that the container took for it."""
-        began = time.monotonic()
+        began, starts = time.monotonic(), instance.starts
         try:
             if invocation.model:
                 self._load(variant, instance, invocation.model)
@@ -153,7 +153,7 @@ class Invoker:
         except TimedOut:
             answer = LATE
         except Gone:
-            answer = EXITED if instance.exits() else CUT_OFF
+            answer = EXITED if instance.exits(starts) else CUT_OFF
         except Refused as refused:
             answer = refused.answer
         return answer, time.monotonic() - began

@@ -16,6 +16,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from local_test.sagemaker.errors import ApiError, not_emulated
 from local_test.sagemaker.machine import DEFAULTS, Container, Running, protect
@@ -68,17 +69,24 @@ class ProcessMachine:
         }
         arguments = ["--host", "127.0.0.1", "--port", str(port)] if port and container.command == ("serve",) else []
         command = [str(self._programs / container.command[0]), *container.command[1:], *arguments]
-        process = subprocess.Popen(
-            protect.shown_read_only(shown, command) if shown else command,
-            env=environment,
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
         record = self._work / f"{container.name}.process"
-        record.write_text(json.dumps({"pid": process.pid, "started": started(process.pid), "folder": str(folder)}))
+        # Trap: if the emulator is killed between the two records, only the folder leads to the program.
+        _write(record, {"folder": str(folder)})
+        try:
+            process = subprocess.Popen(
+                protect.shown_read_only(shown, command) if shown else command,
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError:
+            record.unlink()
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        _write(record, {"pid": process.pid, "started": started(process.pid), "folder": str(folder)})
         return _Process(process, folder, record, port)
 
     def _laid_out(self, container: Container, folder: Path) -> tuple[Path, list[tuple[Path, Path]]]:
@@ -101,8 +109,8 @@ class ProcessMachine:
         for record in sorted(self._work.glob("*.process")):
             with suppress(ValueError, KeyError, OSError):
                 left = json.loads(record.read_text())
-                if left["started"] is not None and started(left["pid"]) == left["started"]:
-                    _kill_group(left["pid"])
+                if (pid := _running(left)) is not None:
+                    _kill_group(pid)
                     ended.append(record.stem)
                 shutil.rmtree(left["folder"], ignore_errors=True)
             record.unlink(missing_ok=True)
@@ -188,6 +196,25 @@ def _free_port() -> int:
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
+
+
+def _write(record: Path, content: dict[str, Any]) -> None:
+    """Write a record of a program; an emulator that is killed meanwhile leaves no half of it."""
+    fresh = record.with_suffix(".new")
+    fresh.write_text(json.dumps(content))
+    fresh.replace(record)
+
+
+def _running(record: dict[str, Any]) -> int | None:
+    """Return the number of a record's program, or None if it does not run any more."""
+    if "pid" in record:
+        return record["pid"] if record["started"] is not None and started(record["pid"]) == record["started"] else None
+    variable = f"SAGEMAKER_BASE_DIR={_base(Path(record['folder']))}".encode()
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # the process has ended, or belongs to another user
+            if variable in path.read_bytes().split(b"\0"):
+                return os.getpgid(int(path.parent.name))
+    return None
 
 
 def _kill_group(pid: int) -> None:

@@ -47,7 +47,7 @@ class Index:
     """The buckets and objects. Keys are ordered by their UTF-8 bytes, as in S3."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()  # who holds it lets nobody else read or write
         self._tables = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._tables.execute("PRAGMA journal_mode=WAL")
         # A crash of the machine may lose the last objects. If the emulator is killed, no object is lost.
@@ -55,7 +55,7 @@ class Index:
         self._tables.executescript(TABLES)
 
     def close(self) -> None:
-        with self._lock:
+        with self.lock:
             self._tables.close()
 
     def buckets(self) -> list[Bucket]:
@@ -63,7 +63,7 @@ class Index:
 
     def set_buckets(self, buckets: list[Bucket]) -> None:
         """Replace all buckets with these."""
-        with self._lock:
+        with self.lock:
             if set(buckets) == set(self.buckets()):
                 return
             self._tables.execute("DELETE FROM buckets")
@@ -98,7 +98,7 @@ class Index:
             )
             for place, row in enumerate(rows)
         ]
-        with self._lock:
+        with self.lock:
             self._tables.execute("BEGIN")
             self._tables.execute("DELETE FROM objects WHERE bucket = ? AND key = ?", (bucket, key))
             self._tables.executemany("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", values)
@@ -140,7 +140,7 @@ class Index:
         return [_row(row) for row in self._all(query, *values)]
 
     def _all(self, query: str, *values: Any) -> list[Any]:
-        with self._lock:
+        with self.lock:
             return self._tables.execute(query, values).fetchall()
 
 

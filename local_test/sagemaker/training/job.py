@@ -50,7 +50,6 @@ class TrainingJob:
             jobs.bring_to_end(self._placed, self._end)
         finally:
             shutil.rmtree(self.work, ignore_errors=True)
-            warm_pool.leave(self.cloud, self.resource)
 
     def _placed(self) -> Ending:
         hosts = self.request["ResourceConfig"]["InstanceCount"]
@@ -180,6 +179,8 @@ class TrainingJob:
         if started := self.resource.state.get("TrainingStartTime"):
             seconds = max(1, round(state[jobs.TRAINING.end] - started))
             state |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
+        # A client that sees the job's end may start the next job at once.
+        warm_pool.leave(self.cloud, self.resource)
         enter(self.cloud, self.resource, phase, **state)
 
 

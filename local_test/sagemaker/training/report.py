@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from local_test.sagemaker.cloud import Cloud
 from local_test.sagemaker.logs import TRAINING as LOG_GROUP
+from local_test.sagemaker.logs import Stream
 from local_test.sagemaker.machine import Running
 from local_test.sagemaker.metrics import TRAINING as NAMESPACE
 from local_test.sagemaker.metrics import MetricReader, Point, final
@@ -22,18 +23,30 @@ class Report:
         self._resource = resource
         self._watch = watch
         self._points: list[Point] = []
+        self._streams: set[str] = set()
 
     def read(self, running: Running, number: int) -> threading.Thread:
         """Start a thread that reads all lines of a host, and return the thread."""
         thread = threading.Thread(
-            target=self._read, args=(running, number), name=f"log {self._resource.name}", daemon=True
+            target=self._read,
+            args=(running, self._stream(number)),
+            name=f"log {self._resource.name}",
+            daemon=True,
         )
         thread.start()
         return thread
 
-    def _read(self, running: Running, number: int) -> None:
-        # The stream's name as SageMaker gives it: <job>/algo-<n>-<epoch>.
-        stream = self._cloud.logs.stream(LOG_GROUP, f"{self._resource.name}/algo-{number}-{int(time.time())}")
+    def _stream(self, number: int) -> Stream:
+        """Return a host's stream, with a name as SageMaker gives it: <job>/algo-<n>-<epoch>. Each attempt has its own stream, also
+        if an earlier one began in the same second.
+        """
+        second = int(time.time())
+        while (name := f"{self._resource.name}/algo-{number}-{second}") in self._streams:
+            second += 1
+        self._streams.add(name)
+        return self._cloud.logs.stream(LOG_GROUP, name)
+
+    def _read(self, running: Running, stream: Stream) -> None:
         reader = MetricReader(self._resource.request["AlgorithmSpecification"].get("MetricDefinitions") or [])
         for line in running.lines():
             stream.write([line])
