@@ -1,5 +1,6 @@
 """The page that is followed, over HTTP: who may request it, what it may do, and how following ends."""
 
+import contextlib
 import dataclasses
 import http.client
 import json
@@ -97,6 +98,16 @@ def test_a_client_that_sends_nothing_keeps_nobody_waiting(report: Report) -> Non
         assert get(url)[0] == 200
         for one in silent:
             one.close()
+
+
+def test_the_end_of_serving_ends_the_connections_that_clients_keep_open(report: Report) -> None:
+    with serving(LivePage(report)) as url:
+        connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+        connection.request("GET", "/")
+        assert connection.getresponse().read()
+    with contextlib.closing(connection), pytest.raises((OSError, http.client.HTTPException)):
+        connection.request("GET", "/")
+        connection.getresponse()
 
 
 def test_a_port_in_use_is_named(report: Report) -> None:
