@@ -239,7 +239,8 @@ function walk(event) {
 
 let places = [];
 const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
-  if (entry.isIntersecting) draw(entry.target);
+  // Trap: the browser may report an element after a key has drawn it. A second drawing would undo what the reader chose.
+  if (entry.isIntersecting && !drawn.has(entry.target)) draw(entry.target);
 }), { rootMargin: "200px" });
 
 // Connects the charts, buttons and tables that the document holds now with their functions.

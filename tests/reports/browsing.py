@@ -42,7 +42,10 @@ def chromium() -> Iterator[Any]:
 class Visit:
     """One visit of a page, with the browser's error messages and its requests."""
 
-    def __init__(self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light") -> None:
+    def __init__(
+        self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light", before: str = ""
+    ) -> None:
+        """Open a page. `before` is a script that runs before those of the page."""
         self.complaints: list[str] = []
         self.requests: list[str] = []
         width, height = size
@@ -53,6 +56,7 @@ class Visit:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", self._dismiss)
         self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.add_init_script(before)
         self.page.goto(page if isinstance(page, str) else page.as_uri())
 
     def _dismiss(self, dialog: Any) -> None:
