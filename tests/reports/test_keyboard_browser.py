@@ -88,7 +88,9 @@ def test_a_chart_that_a_key_has_drawn_is_not_drawn_again_when_the_browser_report
 ) -> None:
     visit = Visit(browser, page, DESKTOP, before=LATE)
     place = focused(visit, "trials")
-    visit.page.wait_for_function("(place) => untold.some((one) => one.isIntersecting && one.target === place)", arg=place)
+    visit.page.wait_for_function(
+        "(place) => untold.some((one) => one.isIntersecting && one.target === place)", arg=place
+    )
     pressed(visit, "ArrowRight", "ArrowDown", "Enter")
     assert visit.page.evaluate(KEPT, place) == [0, 0, 1]
     visit.page.evaluate("tell()")
