@@ -40,7 +40,11 @@ def chromium() -> Iterator[Any]:
 
 
 class Visit:
-    """One visit of a page, with the browser's error messages and its requests."""
+    """One visit of a page, with the browser's error messages and its requests.
+
+    Trap: give wait_for_function a function, as in `() => document.title`. The browser reads an expression anew at each look, and the
+    policy of our pages forbids that from the second look on.
+    """
 
     def __init__(
         self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light", before: str = ""
