@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ import boto3
 import psutil
 
 BYOC = str(Path(sys.executable).parent / "byoc")
-START_SECONDS = 60
+START_SECONDS = 300
 ROLE = "arn:aws:iam::123456789012:role/service-role/local"
 # Variables that replace those of a real account, and keep client libraries from looking for keys elsewhere.
 FAKE = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
@@ -96,7 +95,7 @@ def emulate(*options: object) -> Iterator[Emulator]:
             ask(f"{url}/bench", None, S3, "PUT")
             yield Emulator(folder, process.pid, url, seconds=time.perf_counter() - start)
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             process.wait()
 
 
@@ -121,7 +120,7 @@ def make_endpoint(emulator: Emulator) -> dict[str, Any]:
     variant = {"VariantName": "all", "ModelName": "bench", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
     client.create_endpoint_config(EndpointConfigName="bench", ProductionVariants=[variant])
     client.create_endpoint(EndpointName="bench", EndpointConfigName="bench")
-    client.get_waiter("endpoint_in_service").wait(EndpointName="bench", WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+    client.get_waiter("endpoint_in_service").wait(EndpointName="bench", WaiterConfig={"Delay": 1, "MaxAttempts": 300})
     answer: dict[str, Any] = json.loads(ask(f"{emulator.url}/endpoints/bench/invocations", b"photo", {}))
     return answer
 

@@ -31,6 +31,8 @@ new MutationObserver((changes) => changes.forEach(() => window.drawnAt.push(perf
 LOADED = 'performance.getEntriesByType("navigation")[0].loadEventEnd'
 FIRST = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
 DRAWN = "Math.max(0, ...window.drawnAt)"
+# True once all three moments have come at least once.
+READY = f"() => window.drawnAt.length > 0 && performance.getEntriesByName('first-contentful-paint').length > 0 && {LOADED} > 0"
 
 
 def _huge(options: Options) -> Iterator[Figure]:
@@ -80,7 +82,8 @@ def _opened(page: Path, loads: int) -> Iterator[Figure]:
             tab = browser.new_page(viewport={"width": 1280, "height": 900})
             tab.add_init_script(WATCH)
             tab.goto(page.as_uri())
-            tab.wait_for_timeout(1000)  # time for drawing the charts of the first screen
+            tab.wait_for_function(READY, timeout=300_000)
+            tab.wait_for_timeout(1000)  # time for drawing the other charts of the first screen
             for moment, found in seconds.items():
                 found.append(tab.evaluate(moment) / 1000)
             tab.close()

@@ -20,8 +20,8 @@ started() {
 if [ "${1:-}" = stop ]; then
   pid=$(started) || { echo "engine: nothing to stop, because this script started no engine"; exit 0; }
   kill "$pid"
-  for _ in $(seq 300); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
-  [ ! -d "/proc/$pid" ] || fail "process $pid did not stop within 30 s; look into $state/log"
+  for _ in $(seq 1200); do [ -d "/proc/$pid" ] || break; sleep 0.1; done
+  [ ! -d "/proc/$pid" ] || fail "process $pid did not stop within two minutes; look into $state/log"
   rm -f "$pid_file"
   echo "engine: stopped"
   exit 0
@@ -48,11 +48,11 @@ if [ -n "$left" ] && ! grep -q -s -E "^State:.[RSD]" "/proc/$left/status" || [ "
 fi
 setsid dockerd > "$state/log" 2>&1 < /dev/null &
 echo $! > "$pid_file"
-for _ in $(seq 300); do
+for _ in $(seq 1200); do
   docker info > /dev/null 2>&1 && break
   # Look by pid, not by name: on a busy machine the process has the shell's name for a moment.
   kill -0 "$!" 2> /dev/null || fail "dockerd ended at once: $(tail -n 1 "$state/log")"
   sleep 0.1
 done
-docker info > /dev/null 2>&1 || fail "dockerd does not answer after 30 s; look into $state/log"
+docker info > /dev/null 2>&1 || fail "dockerd does not answer after two minutes; look into $state/log"
 echo "engine: ${done_so_far}started, version $(docker version --format '{{.Server.Version}}'), log in $state/log"

@@ -55,6 +55,12 @@ os.environ |= {
     "no_proxy": "127.0.0.1,localhost",
 }
 
+# A shell starts `make test &` and `nohup make test` with these signals ignored, and so would be all programs that the tests start
+# and stop with them. A handler is not passed on to a program, so that programs begin with the default.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
+
 
 def pytest_report_header() -> str | None:
     """Warn when this Python is not the images' version."""

@@ -34,7 +34,7 @@ class Machine:
             )
 
     def run(self, script: str, *arguments: str | Path, image: str, log: Path) -> int:
-        return self.start(script, *arguments, image=image, log=log).wait(timeout=300)
+        return self.start(script, *arguments, image=image, log=log).wait(timeout=900)
 
     def left(self) -> list[str]:
         """Containers that mount one of our folders, a network that no container uses, and temporary files."""
@@ -55,7 +55,8 @@ def docker(*arguments: str, check: bool = False) -> str:
 
 
 def wait_for(text: str, log: Path, process: "subprocess.Popen[str]") -> None:
-    end = time.monotonic() + 120
-    while text not in log.read_text():
-        assert process.poll() is None and time.monotonic() < end, log.read_text()[-2000:]
+    end = time.monotonic() + 600
+    # The end of the log may be a part of a letter.
+    while text not in log.read_text(errors="replace"):
+        assert process.poll() is None and time.monotonic() < end, log.read_text(errors="replace")[-2000:]
         time.sleep(0.2)

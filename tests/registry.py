@@ -62,7 +62,7 @@ class Place:
         merged = {name: value for name, value in (self.environment | environment).items() if value}
         command = ["./build_and_push.sh", *arguments]
         return subprocess.run(
-            command, cwd=self.checkout, env=merged, capture_output=True, text=True, timeout=550, check=False
+            command, cwd=self.checkout, env=merged, capture_output=True, text=True, timeout=1800, check=False
         )
 
     def aws(self, *arguments: str) -> dict[str, object]:

@@ -71,8 +71,8 @@ def serve(model: Path, *arguments: str, **variables: str) -> "subprocess.Complet
 
 
 def until(what: str, true: Callable[[], bool]) -> None:
-    """Wait until a condition is true, for at most two minutes. If it stays false, the error names it by `what`."""
-    end = time.monotonic() + 120
+    """Wait until a condition is true, for at most five minutes. If it stays false, the error names it by `what`."""
+    end = time.monotonic() + 300
     while not true():
         assert time.monotonic() < end, what
         time.sleep(0.1)

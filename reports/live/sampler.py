@@ -12,7 +12,7 @@ from reports.sources.endpoint import Endpoint
 from reports.sources.endpoint_metrics import Sample, read_sample
 from reports.sources.endpoint_samples import sampled_endpoint
 
-TIMEOUT = 5.0  # seconds that a request may take
+TIMEOUT = 20.0  # seconds that a request may take; a server on a busy machine may pause for some
 LONGEST = 8 * 2**20  # bytes; a longer answer is refused (those of our own server have a few thousand)
 MOST = 600  # at most this many samples are kept
 

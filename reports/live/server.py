@@ -4,11 +4,13 @@ The server checks the header Host. Otherwise a web page whose host name resolves
 """
 
 import hashlib
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import quote
 
 from classifier.errors import ConfigError
@@ -75,6 +77,25 @@ def serving(page: LivePage, port: int = 0) -> Iterator[str]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # the end of serving must not wait for a browser, which keeps its connection open
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._connections: set[socket.socket] = set()
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._connections.discard(request)
+        super().shutdown_request(request)
+
+    def server_close(self) -> None:
+        """Close the connections too: their threads would go on answering."""
+        super().server_close()
+        for connection in list(self._connections):
+            with suppress(OSError):  # the client has just closed it
+                connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print no traceback: the usual error is a client that has disconnected."""

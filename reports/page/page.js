@@ -239,7 +239,7 @@ function walk(event) {
 
 let places = [];
 const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {
-  if (entry.isIntersecting) draw(entry.target);
+  if (entry.isIntersecting && !drawn.has(entry.target)) draw(entry.target); // drawing a chart again would undo what a key has chosen
 }), { rootMargin: "200px" });
 
 // Connects the charts, buttons and tables that the document holds now with their functions.

@@ -62,7 +62,8 @@ def _outliers(one: StepStatistics, limits: Steps) -> Verdict:
     share = one.lost / total if one.lost is not None and total else None
     if share is not None and one.outliers:
         said += f". Together, these steps took {one.lost:.3g} s longer than the median, {100 * share:.1f} % of the steps' time"
-    little = share is not None and share < limits.outlier_share
+    lost = one.lost or 0.0
+    little = share is not None and (share < limits.outlier_share or lost < limits.outlier_seconds)
     if not many or little or one.maximum < limits.times_median * one.p50:
         return quiet(f"{said}.", one.count)
     return triggered(

@@ -119,6 +119,7 @@ class Steps:
     share: float  # share of the steps that may be outliers
     times_median: float  # no finding if the longest step takes less than this many times the median
     outlier_share: float  # no finding if the outliers' time above the median is a smaller share of all steps' time
+    outlier_seconds: float  # no finding if the outliers took less than this above the median in all
     fewest: int  # StepOutlier needs at least this many steps
     start_minutes: float  # limit for the time until the first step
     stalled_seconds: float  # limit for the time without a step or any other record
@@ -232,6 +233,7 @@ SAGEMAKER = Thresholds(
         share=0,
         times_median=0,
         outlier_share=0,
+        outlier_seconds=0,
         fewest=101,
         start_minutes=20,
         stalled_seconds=1800,
@@ -305,6 +307,7 @@ OURS = Thresholds(
         share=0.01,
         times_median=3,
         outlier_share=0.1,
+        outlier_seconds=10,
         fewest=50,
         start_minutes=5,
         stalled_seconds=1800,

@@ -77,7 +77,8 @@ def outlier(t: Thresholds) -> str:
     """Return the limits at which StepOutlier triggers."""
     times = f", the longest {t.steps.times_median:g} times the median" if t.steps.times_median else ""
     share = f" and {100 * t.steps.share:g} % of all" if t.steps.share else ""
-    lost = f", and {100 * t.steps.outlier_share:g} % of the time is lost by them" if t.steps.outlier_share else ""
+    parts = f"{100 * t.steps.outlier_share:g} % of the time, at least {t.steps.outlier_seconds:g} s"
+    lost = f", and {parts}, are lost by them" if t.steps.outlier_share else ""
     return f"more than {t.steps.count} steps{share} above mean + {t.steps.sigma:g} sigma{times}{lost}; {t.steps.fewest} steps at least"
 
 

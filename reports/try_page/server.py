@@ -36,7 +36,7 @@ ROUTES = ("/predict", "/look", "/keep", "/forget")
 AT_A_TIME = 8  # photos that are read or answered at the same time; a photo may have 25 MB
 CONNECTIONS = 64
 SILENCE = 30  # seconds after which a connection that sends nothing is closed
-LINGER = 2.0  # seconds in which a refused client may finish sending, so that it can read the refusal
+LINGER = 60  # seconds in which a client may finish sending after an error, so that it can read the answer
 
 
 class TryServer(ThreadingHTTPServer):
@@ -106,14 +106,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.photos.release()
             self._send_json(HTTPStatus.OK, answer)
         except Refusal as refused:
-            self._send_json(refused.status, {"message": str(refused)})
-            self._linger()
+            self._send_error(refused.status, str(refused))
         except Exception as error:
             # An error of the connection: no answer can be sent.
             if isinstance(error, OSError) and error.filename is None:
                 raise
             status, sentence = _explained(error, name)
-            self._send_json(status, {"message": sentence})
+            self._send_error(status, sentence)
 
     def _answer(self, route: str, query: dict[str, str], length: int) -> object:
         page, name = self.server.page, query.get("name", "")
@@ -151,6 +150,18 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_json(self, status: HTTPStatus, value: object) -> None:
         self._send(status, json.dumps(value).encode(), "application/json")
 
+    def _send_error(self, status: HTTPStatus, sentence: str) -> None:
+        """Send the answer, then read the rest of the request: if the connection closed before that, the client would not see the answer."""
+        self._send_json(status, {"message": sentence})
+        self.wfile.flush()
+        until = time.monotonic() + LINGER
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            while time.monotonic() < until and self.connection.recv(1 << 16):
+                pass
+        except OSError:
+            pass
+
     def _send(self, status: HTTPStatus, body: bytes, kind: str, content_policy: str = "default-src 'none'") -> None:
         self.send_response(status)
         headers = {**HEADERS, "Content-Security-Policy": content_policy, "Content-Type": kind}
@@ -158,18 +169,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
-
-    def _linger(self) -> None:
-        """Read the rest of a refused request: if the connection closed before that, the client would not see the answer."""
-        self.wfile.flush()
-        until = time.monotonic() + LINGER
-        try:
-            self.connection.shutdown(socket.SHUT_WR)
-            self.connection.settimeout(LINGER)
-            while time.monotonic() < until and self.connection.recv(1 << 16):
-                pass
-        except OSError:
-            pass
 
     def log_message(self, format: str, *arguments: object) -> None:
         """Log nothing, because the line would hold the token."""

@@ -42,7 +42,7 @@ find /opt/venv -type d -name tests -not -path '*/numpy/_core/tests'
 
 
 def docker(*arguments: str | Path, check: bool = True) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=300, check=check)
+    return subprocess.run(["docker", *map(str, arguments)], capture_output=True, text=True, timeout=900, check=check)
 
 
 def inspect(image: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def ask(container: str, path: str, body: Path | None = None) -> tuple[int, str]:
         ["docker", "exec", "-i", container, "python", "-c", CLIENT, f"http://127.0.0.1:8080{path}"],
         input=body.read_bytes() if body else b"",
         capture_output=True,
-        timeout=90,
+        timeout=300,
         check=False,
     )
     status, _, text = done.stdout.decode().partition(" ")

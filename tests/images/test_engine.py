@@ -15,7 +15,7 @@ BARE = "mount -t tmpfs tmpfs /run && mount -t tmpfs tmpfs /var/lib/docker && ip 
 
 def on_a_bare_machine(commands: str) -> list[str]:
     command = ["unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "bash", "-euc", BARE + commands]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -16,7 +16,7 @@ def python(code: str, *arguments: str | Path, launcher: tuple[str, ...] = ()) ->
         *(["-c", textwrap.dedent(code)] if not launcher else []),
         *map(str, arguments),
     ]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd="/")
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, check=False, cwd="/")
 
 
 def prints(code: str, *arguments: str | Path) -> str:

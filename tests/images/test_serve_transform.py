@@ -57,7 +57,7 @@ def transform(*arguments: str | Path, folder: Path) -> "subprocess.CompletedProc
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 

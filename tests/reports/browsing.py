@@ -40,31 +40,43 @@ def chromium() -> Iterator[Any]:
 
 
 class Visit:
-    """One visit of a page, with the browser's error messages and its requests."""
+    """One visit of a page, with the browser's error messages and its requests.
 
-    def __init__(self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light") -> None:
+    Trap: give wait_for_function a function, as in `() => document.title`. The browser reads an expression anew at each look, and the
+    policy of our pages forbids that from the second look on.
+    """
+
+    def __init__(
+        self, browser: Any, page: Path | str, size: tuple[int, int], scheme: str = "light", before: str = ""
+    ) -> None:
+        """Open a page. `before` is a script that runs before those of the page."""
         self.complaints: list[str] = []
         self.requests: list[str] = []
         width, height = size
         self.page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(300_000)  # a busy machine may need over a minute for one step
         # A violation of the policy is an error on the console too.
         self.page.on("console", lambda message: self.complaints.append(f"{message.type}: {message.text}"))
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("dialog", self._dismiss)
         self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.add_init_script(before)
         self.page.goto(page if isinstance(page, str) else page.as_uri())
 
     def _dismiss(self, dialog: Any) -> None:
         self.complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
+    def scroll_to(self, place: Any) -> None:
+        """Scroll to an element or a locator."""
+        # Trap: scroll_into_view_if_needed waits until nothing moves. On a busy machine that took over a minute.
+        place.evaluate("(place) => place.scrollIntoView({block: 'center', behavior: 'instant'})")
+
     def draw_all(self) -> list[str]:
         """Scroll to each chart, wait until it is drawn, and return the names of all charts."""
         names = []
         for place in self.page.query_selector_all("div.chart:not([hidden])"):
-            # Trap: scroll_into_view_if_needed waits until nothing moves. On a busy machine that took over a minute.
-            place.evaluate("(place) => place.scrollIntoView({block: 'center', behavior: 'instant'})")
+            self.scroll_to(place)
             self.page.wait_for_function("(place) => place.dataset.drawn", arg=place)
             names.append(place.get_attribute("data-chart"))
         return names

@@ -1,5 +1,6 @@
 """Endpoints made for the tests: answers of /metrics, a server that gives them, and answers of CloudWatch."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -50,18 +51,22 @@ def asked(
         metrics.observe(code, seconds, timing)
 
 
-def sample(metrics: Metrics, time: float) -> Sample:
+def sample(metrics: Metrics, at: float) -> Sample:
     """Return the present answer of /metrics as a sample with this time."""
-    return read_sample(metrics.text().decode(), time)
+    return read_sample(metrics.text().decode(), at)
 
 
 @contextmanager
-def metrics_server(answers: Sequence[bytes | int]) -> Iterator[str]:
-    """Serve these answers at /metrics in turn, then repeat the last one. A number is a status without a body."""
+def metrics_server(answers: Sequence[bytes | int], pause: float = 0) -> Iterator[str]:
+    """Serve these answers at /metrics in turn, each after a pause in seconds, then repeat the last one.
+
+    A number is a status without a body.
+    """
     given: list[bytes | int] = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            time.sleep(pause)
             answer = given.pop(0) if len(given) > 1 else given[0]
             self.send_response(answer if isinstance(answer, int) else 200)
             self.end_headers()

@@ -147,6 +147,15 @@ def test_answers_that_fail_are_counted_and_the_last_good_ones_stay() -> None:
     assert "is not Prometheus text" in missing and "2 of 3 requests for /metrics had no answer" in missing
 
 
+@pytest.mark.slow
+def test_a_server_that_pauses_for_seconds_is_read() -> None:
+    metrics = Metrics(lambda: (1, 0))
+    asked(metrics)
+    with metrics_server([metrics.text()], pause=7) as url:
+        sampling = Sampler(url)
+        assert sampling.look(), sampling.problem
+
+
 def test_a_server_that_says_nothing_usable_gives_an_endpoint_of_which_that_is_said() -> None:
     with metrics_server([b"garbage {"]) as url:
         sampling = Sampler(url)

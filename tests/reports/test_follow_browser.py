@@ -58,7 +58,7 @@ def test_what_is_open_sorted_scrolled_and_drawn_stays_so_when_the_page_is_renewe
         visit.page.click("#loss summary")
         visit.page.click(f"{CLASSES} th:nth-child(1) button")
         visit.draw_all()
-        visit.page.locator("#loss").scroll_into_view_if_needed()
+        visit.scroll_to(visit.page.locator("#loss"))
         visit.page.evaluate("document.querySelector('#loss summary').focus({preventScroll: true})")
         place = "document.querySelector('#loss').getBoundingClientRect().top"
         top, charts = visit.page.evaluate(place), "document.querySelectorAll('div.chart[data-drawn]').length"
@@ -88,7 +88,7 @@ def test_a_chart_whose_numbers_change_is_drawn_anew_in_its_place(browser: Any) -
         before = visit.page.evaluate(labels)
         renewed(visit, page, endpoint_report(40), "More requests.")
         visit.page.wait_for_function(f"(before) => {labels}.join() !== before.join()", arg=before)
-        assert visit.page.evaluate("drawn.size") == len(visit.page.query_selector_all("div.chart[data-drawn]"))
+        assert visit.page.evaluate("drawn.size === document.querySelectorAll('div.chart[data-drawn]').length")
         assert visit.complaints == []
 
 

@@ -12,6 +12,18 @@ pytestmark = needs_chromium
 KEPT = """(place) => drawn.get(place).getModel().queryComponents({ mainType: "parallelAxis" })
   .map((axis) => axis.activeIntervals.length)"""
 
+# A busy browser tells the page only after some keys that a chart is in sight. Here it tells the page when `tell` is called.
+LATE = """
+window.untold = [];
+window.tell = () => tellLate(untold.splice(0));
+window.IntersectionObserver = class extends IntersectionObserver {
+  constructor(told, options) {
+    super((entries) => untold.push(...entries), options);
+    window.tellLate = told;
+  }
+};
+"""
+
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,6 +81,21 @@ def test_arrows_walk_through_trials_and_enter_keeps_those_that_are_as_good(visit
     assert visit.page.evaluate(KEPT, place) == [0, 0, 1]
     pressed(visit, "Escape")
     assert visit.page.evaluate(KEPT, place) == [0, 0, 0]
+
+
+def test_a_chart_that_a_key_has_drawn_is_not_drawn_again_when_the_browser_reports_that_it_is_in_sight(
+    browser: Any, page: Path
+) -> None:
+    visit = Visit(browser, page, DESKTOP, before=LATE)
+    place = focused(visit, "trials")
+    visit.page.wait_for_function(
+        "(place) => untold.some((one) => one.isIntersecting && one.target === place)", arg=place
+    )
+    pressed(visit, "ArrowRight", "ArrowDown", "Enter")
+    assert visit.page.evaluate(KEPT, place) == [0, 0, 1]
+    visit.page.evaluate("tell()")
+    assert visit.page.evaluate(KEPT, place) == [0, 0, 1]
+    assert visit.complaints == []
 
 
 @pytest.mark.parametrize("name", ["loss", "accuracy", "pairs", "calibration", "durations-0", "line-0", "cores-6"])

@@ -16,7 +16,7 @@ def test_every_photo_is_shown_when_it_is_scrolled_to(browser: Any, tmp_path: Pat
     photos = visit.page.query_selector_all("img")
     assert len(photos) > 20
     for photo in photos:
-        photo.scroll_into_view_if_needed()
+        visit.scroll_to(photo)
         visit.page.wait_for_function("photo => photo.complete && photo.naturalWidth === 64", arg=photo)
         box = photo.bounding_box()
         assert box["width"] > 60 and box["x"] + box["width"] <= size[0]
@@ -26,7 +26,7 @@ def test_every_photo_is_shown_when_it_is_scrolled_to(browser: Any, tmp_path: Pat
 def test_a_cell_of_the_matrix_leads_to_its_photos(browser: Any, tmp_path: Path) -> None:
     visit = Visit(browser, full_page(tmp_path, photos=True), DESKTOP)
     place = visit.page.query_selector('div.chart[data-chart="matrix"]')
-    place.scroll_into_view_if_needed()
+    visit.scroll_to(place)
     visit.page.wait_for_function("place => place.dataset.drawn", arg=place)
     (cell,) = visit.page.evaluate("Object.keys(facts.matrix.links)")
     x, y = visit.page.evaluate(
@@ -44,7 +44,7 @@ def test_a_cell_of_the_matrix_leads_to_its_photos(browser: Any, tmp_path: Path) 
 def test_a_cell_without_photos_leads_nowhere(browser: Any, tmp_path: Path) -> None:
     visit = Visit(browser, full_page(tmp_path, photos=True), DESKTOP)
     place = visit.page.query_selector('div.chart[data-chart="matrix"]')
-    place.scroll_into_view_if_needed()
+    visit.scroll_to(place)
     visit.page.wait_for_function("place => place.dataset.drawn", arg=place)
     x, y = visit.page.evaluate("place => drawn.get(place).convertToPixel({ seriesIndex: 0 }, [0, 0])", place)
     place.click(position={"x": x, "y": y})

@@ -144,7 +144,9 @@ def test_the_colours_follow_the_reader_without_loading_again(browser: Any, page:
 def test_paper_gets_every_chart_in_print_colours(browser: Any, page: Path) -> None:
     visit = Visit(browser, page, DESKTOP, "dark")
     visit.page.emulate_media(media="print")
-    visit.page.wait_for_function("document.querySelectorAll('div.chart:not([hidden]):not([data-drawn])').length === 0")
+    visit.page.wait_for_function(
+        "() => document.querySelectorAll('div.chart:not([hidden]):not([data-drawn])').length === 0"
+    )
     assert "#0b5cad" in visit.page.inner_html('div[data-chart="loss"]')
     assert visit.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(visit.page.pdf()) > 20_000

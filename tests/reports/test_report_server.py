@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from serve.java_command import java
 from tests.conftest import byoc, needs_torch
 from tests.ports import free_port
 from tests.reports.browsing import DESKTOP, Visit, chromium, needs_chromium
@@ -22,17 +23,27 @@ BYOC = Path(sys.executable).parent / "byoc"
 @pytest.fixture(scope="module")
 def url(model: Path, photos: list[bytes], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server that has answered sixteen photos and refused two bodies that are not photos."""
-    port = free_port()
-    with started(model, port, tmp_path_factory.mktemp("served")) as process:
+    port, folder = free_port(), tmp_path_factory.mktemp("served")
+    with started(model, port, folder, JAVA_HOME=str(held_java(folder))) as process:
         address = f"http://127.0.0.1:{port}"
         until("/metrics answers while the model is being loaded", lambda: answers(address))
         assert metric(address, "byoc_workers_ready") == 0 and "byoc_start_seconds" not in get(f"{address}/metrics")
+        (folder / "go").touch()
         wait_for(process, address)
         for photo in photos:
             assert post(address, photo)[0] == 200
         for _ in range(2):
             assert post(address, b"this is no photo")[0] == 422
         yield address
+
+
+def held_java(folder: Path) -> Path:
+    """Return a JAVA_HOME whose Java begins once the file `go` exists. Until then, no model can be ready."""
+    program = folder / "jdk" / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(f'#!/bin/sh\nuntil [ -e "{folder}/go" ]; do sleep 0.1; done\nexec "{java()}" "$@"\n')
+    program.chmod(0o700)
+    return folder / "jdk"
 
 
 @pytest.fixture(scope="module")

@@ -141,6 +141,16 @@ def test_long_steps_are_found_by_both_sets_each_in_its_way(tmp_path: Path) -> No
     assert verdict("StepOutlier", even).state == verdict("StepOutlier", even, SAGEMAKER).state == "quiet"
 
 
+def test_long_steps_that_lose_less_than_ten_seconds_in_all_are_not_a_finding(tmp_path: Path) -> None:
+    # Steps with one photo take a fraction of a millisecond. Whenever another program runs, some of them take a hundred times as long.
+    for name, seconds, state in (("short", 0.02, "quiet"), ("long", 1.0, "triggered")):
+        steps = [0.0002] * 1000 + [seconds] * 20
+        folder = write(tmp_path / name, [job(), epoch(1, 1.0, 1.0, step_seconds=steps)])
+        found = verdict("StepOutlier", folder)
+        assert found.state == state and f"longest {seconds:.4g} s" in found.sentence
+        assert verdict("StepOutlier", folder, SAGEMAKER).state == "triggered"
+
+
 def test_few_steps_are_not_judged(tmp_path: Path) -> None:
     found = verdict("StepOutlier", trace(tmp_path, [0.1] * 20), SAGEMAKER)
     assert (found.state, found.points) == ("not judged", 20)

@@ -209,7 +209,7 @@ def test_a_program_that_does_not_answer_is_ended_in_time(monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_the_program_ends_with_its_input(model: Path, photo: Path) -> None:
     line = to_line(LookRequest(photo=str(photo), label="coffee"))
-    done = subprocess.run([*PROGRAM, str(model)], input=line, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([*PROGRAM, str(model)], input=line, capture_output=True, text=True, timeout=300)
     assert (done.returncode, done.stderr) == (0, "")
     ready, answer = done.stdout.splitlines()
     assert json.loads(ready)["error"] == json.loads(answer)["error"] == "" and json.loads(answer)["rows"]

@@ -95,7 +95,7 @@ def test_photos_that_are_dropped_are_answered_with_bars_and_times(
     for text in visit.texts(".time"):
         assert [part in text for part in ("model ", "reading the photo ", "waiting ", "network ")] == [True] * 4
     assert visit.texts("#status") == ["6 of 6 photos answered."]
-    visit.page.wait_for_function("document.querySelectorAll('canvas:not([hidden])').length === 6")
+    visit.page.wait_for_function("() => document.querySelectorAll('canvas:not([hidden])').length === 6")
     assert visit.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
     assert visit.complaints == []
     assert [address for address in visit.requests if not address.startswith((real.origin, "data:"))] == []

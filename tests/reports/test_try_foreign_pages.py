@@ -81,7 +81,7 @@ def test_requests_of_another_page_reach_no_model_and_read_nothing(
     origin, pages = stranger
     pages["/"] = f"<title>wait</title><script>const target = '{page.origin}', known = '{TOKEN}';{ATTACK}</script>"
     visit = Visit(browser, f"{origin}/", DESKTOP)
-    visit.page.wait_for_function("document.title.includes('|')")
+    visit.page.wait_for_function("() => document.title.includes('|')")
     found = visit.page.title().split("|")
     assert len(found) == 30
     # A page learns nothing from an opaque response, not even its length.

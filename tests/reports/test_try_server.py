@@ -1,6 +1,7 @@
 """The server of the try page: who may use it, how large a request may be, and its answers when something is wrong."""
 
 import socket
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -112,6 +113,21 @@ def test_this_machine_may_be_named_by_any_number_and_as_localhost(page: Trying, 
 def test_a_photo_of_60_mb_is_refused_with_a_sentence_that_arrives(page: Trying) -> None:
     status, answer = page.post("predict", b"x" * 60_000_000)
     assert (status, answer["message"]) == (413, "60.0 MB are over the limit of 25 MB; make the photo smaller")
+
+
+def test_a_client_that_pauses_while_it_sends_a_photo_that_is_refused_reads_the_refusal(page: Trying) -> None:
+    head = f"POST /predict HTTP/1.0\r\nHost: localhost\r\nOrigin: http://localhost\r\nX-Byoc-Token: {TOKEN}\r\n"
+    with socket.create_connection(("127.0.0.1", page.server.server_address[1]), timeout=60) as connection:
+        connection.sendall(f"{head}Content-Length: 30000000\r\n\r\n".encode())
+        time.sleep(3)
+        connection.sendall(b"x" * 30_000_000)
+        assert b"30.0 MB are over the limit of 25 MB" in connection.makefile("rb").read()
+
+
+def test_an_error_before_a_photo_is_read_reaches_the_page(page: Trying) -> None:
+    page.folder.rmdir()
+    status, answer = page.post("predict", b"x" * 20_000_000)
+    assert status == 500 and answer["message"].endswith("cannot be used: No such file or directory")
 
 
 def test_a_body_that_is_empty_too_short_or_of_unknown_length_is_refused(page: Trying) -> None:

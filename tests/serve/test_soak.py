@@ -177,7 +177,7 @@ class Load:
 
     async def run(self, seconds: float, warm_up: float) -> None:
         """Load the server; raises AssertionError at the first wrong answer."""
-        start, self._pause = time.monotonic(), max(KILL_SECONDS, seconds / 12)
+        self._pause = max(KILL_SECONDS, seconds / 12)
         clients: list[Callable[[], Awaitable[None]]] = [self._good, self._good, self._bad, self._huge]
         clients += [self._slow, self._slow, self._aborted, self._kill]
         timeout = aiohttp.ClientTimeout(total=90)
@@ -187,6 +187,7 @@ class Load:
         ):
             for sent in self.requests["huge"]:  # each worker has answered each huge request before memory is measured
                 await asyncio.gather(*(self._send("huge", sent) for _ in range(WORKERS)))
+            start = time.monotonic()
             for client in clients:
                 group.create_task(self._until(start + seconds, client))
             group.create_task(self._watch(start + warm_up, start + seconds))
@@ -252,11 +253,12 @@ class Load:
         await asyncio.sleep(self._pause)
         workers = await asyncio.to_thread(self._workers)
         if len(workers) >= WORKERS:  # the other worker keeps serving
-            workers[-1].kill()
-            # Wait for its end: a worker killed at the end of the load might still count as ready when the good photos are sent again.
-            await asyncio.to_thread(psutil.wait_procs, workers[-1:], 10)
-            self.kills += 1
-            self.counts["kills"] += 1
+            with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended by itself
+                workers[-1].kill()
+                # Wait for its end: a worker killed at the end of the load might still count as ready when the good photos are sent again.
+                await asyncio.to_thread(psutil.wait_procs, workers[-1:], 60)
+                self.kills += 1
+                self.counts["kills"] += 1
 
     def _workers(self) -> list[psutil.Process]:
         if metric(self._url, "byoc_workers_ready") < WORKERS:
