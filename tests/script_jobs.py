@@ -13,6 +13,15 @@ from launch.opt_ml import write_configuration
 # Pip reads PIP_NO_BUILD_ISOLATION inverted: 0 turns isolation off.
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 TRAIN = str(Path(sys.executable).parent / "train")
+# Sends SIGTERM to a thread that is not the main thread, as the kernel may do, once there is a file `begun` in the folder argv[1].
+TO_A_THREAD = """
+import os, signal, sys, threading, time
+def send():
+    while not os.path.exists(sys.argv[1] + "/begun"):
+        time.sleep(0.02)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Thread(target=send, daemon=True).start()
+"""
 
 
 def lay_out(base: Path, program: str, text: str, **hyperparameters: Any) -> Path:
