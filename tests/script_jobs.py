@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,7 @@ def start(base: Path, **environment: str) -> "subprocess.Popen[str]":
 
 def run(base: Path, **environment: str) -> tuple[int, str, str]:
     process = start(base, **environment)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=600)
     return process.returncode, output, errors
 
 
@@ -66,6 +68,14 @@ def alive(pid: str) -> bool:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def left(pids: Iterable[str]) -> list[str]:
+    """Return those processes that still run a minute after they were killed; a process closes its files a moment before it ends."""
+    end = time.monotonic() + 60
+    while (running := [pid for pid in pids if alive(pid)]) and time.monotonic() < end:
+        time.sleep(0.02)
+    return running
 
 
 def sent(base: Path, **hyperparameters: Any) -> None:

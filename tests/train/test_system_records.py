@@ -126,8 +126,9 @@ def test_a_thread_records_this_machine_until_it_is_closed(tmp_path: Path) -> Non
     assert one["gpu_memory_limit_bytes"] == []
 
 
-def test_a_job_that_ends_at_once_has_one_point(tmp_path: Path) -> None:
-    sampler = open_sampler(tmp_path, "algo-1", 60.0)
+def test_a_job_that_ends_before_the_first_point_is_due_has_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.report.system.START_INTERVAL", 600.0)
+    sampler = open_sampler(tmp_path, "algo-1", 600.0)
     assert sampler is not None
     sampler.close()
     (one,) = records(tmp_path / "system-algo-1.jsonl")
