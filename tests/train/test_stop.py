@@ -132,9 +132,8 @@ def test_sigterm_to_the_processes_that_read_photos_costs_no_batch(tiny: Path, tm
             reached = 0
             while not reached:
                 for reader in psutil.Process(process.pid).children():
-                    with contextlib.suppress(
-                        psutil.NoSuchProcess
-                    ):  # its epoch has ended, and another one's readers begin
+                    # A reader may have ended with its epoch; the next epoch has others.
+                    with contextlib.suppress(psutil.NoSuchProcess):
                         reader.terminate()
                         reached += 1
         wait_for_line(process, "epoch=9 ")

@@ -111,7 +111,7 @@ def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: P
     assert json.loads(output) == [128 + signal.SIGKILL, "", False]
 
 
-# Passes each part of stderr on six seconds late, as where the process was stopped, or the log's reader was.
+# Passes each part of stderr on six seconds late, like a process that was stopped, or whose output is read slowly.
 LATE = """
 import sys, time
 class Late:
