@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,15 @@ from launch.opt_ml import write_configuration
 # Pip reads PIP_NO_BUILD_ISOLATION inverted: 0 turns isolation off.
 OFFLINE = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
 TRAIN = str(Path(sys.executable).parent / "train")
+# Sends SIGTERM to a thread that is not the main thread, as the kernel may do, once there is a file `begun` in the folder argv[1].
+TO_A_THREAD = """
+import os, signal, sys, threading, time
+def send():
+    while not os.path.exists(sys.argv[1] + "/begun"):
+        time.sleep(0.02)
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+threading.Thread(target=send, daemon=True).start()
+"""
 
 
 def lay_out(base: Path, program: str, text: str, **hyperparameters: Any) -> Path:
@@ -44,7 +55,7 @@ def start(base: Path, **environment: str) -> "subprocess.Popen[str]":
 
 def run(base: Path, **environment: str) -> tuple[int, str, str]:
     process = start(base, **environment)
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=600)
     return process.returncode, output, errors
 
 
@@ -57,6 +68,14 @@ def alive(pid: str) -> bool:
         return " Z " not in Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def left(pids: Iterable[str]) -> list[str]:
+    """Return those processes that still run a minute after they were killed; a process closes its files a moment before it ends."""
+    end = time.monotonic() + 60
+    while (running := [pid for pid in pids if alive(pid)]) and time.monotonic() < end:
+        time.sleep(0.02)
+    return running
 
 
 def sent(base: Path, **hyperparameters: Any) -> None:

@@ -64,14 +64,15 @@ def wait(
 
 def test_a_name_that_resolves_is_not_waited_for(tmp_path: Path) -> None:
     lines, _ = wait(tmp_path, "localhost,localhost,127.0.0.1", "30")
-    assert lines == ["resolved"]
+    assert lines[-1] == "resolved"  # a busy machine may say before that it waits
 
 
 def test_names_that_never_resolve_are_named_at_the_deadline(tmp_path: Path) -> None:
-    lines, took = wait(tmp_path, "localhost,algo-2.invalid,algo-3.invalid", "2")
-    assert len(lines) == 2 and took >= 2
-    assert lines[0] == "waiting up to 2 s for the addresses of algo-2.invalid, algo-3.invalid"
-    assert lines[1].startswith("ConfigError: no address was found within 2 s for algo-2.invalid, algo-3.invalid; check")
+    lines, took = wait(tmp_path, "localhost,algo-2.invalid,algo-3.invalid", "4")
+    assert took >= 4
+    assert lines[-1].startswith(
+        "ConfigError: no address was found within 4 s for algo-2.invalid, algo-3.invalid; check"
+    )
 
 
 def test_a_resolver_that_blocks_does_not_outlast_the_deadline(tmp_path: Path) -> None:
@@ -98,6 +99,9 @@ def test_an_odd_name_is_waited_for_like_any_other(tmp_path: Path) -> None:
     assert "no address was found within 1 s for a..b, ., xy" in lines[-1]
 
 
-def test_sigterm_ends_the_wait(tmp_path: Path) -> None:
-    lines, _ = wait(tmp_path, "algo-2.invalid", "3000", before=TERMINATE)
-    assert lines[-1] == "Stopped: stopped by SIGTERM while waiting for the addresses of algo-2.invalid"
+def test_the_wait_is_announced_once_and_sigterm_ends_it(tmp_path: Path) -> None:
+    lines, _ = wait(tmp_path, "algo-2.invalid,algo-3.invalid", "3000", before=TERMINATE)
+    assert lines == [
+        "waiting up to 3000 s for the addresses of algo-2.invalid, algo-3.invalid",
+        "Stopped: stopped by SIGTERM while waiting for the addresses of algo-2.invalid, algo-3.invalid",
+    ]

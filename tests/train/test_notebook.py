@@ -44,7 +44,7 @@ def brought(base: Path, config: Any = None, **hyperparameters: str) -> str:
         env=os.environ | {"SAGEMAKER_BASE_DIR": str(base), "TRAINING_JOB_NAME": "notebook"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stderr

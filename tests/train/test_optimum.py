@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from classifier.errors import ConfigError
 from tests.clouds import TRAIN, VALIDATION, fresh
-from tests.conftest import ROOT, lay_out, run_to_the_end, run_training, training, wait_for_line
+from tests.conftest import ROOT, lay_out, run_to_the_end, run_training, training
 from tests.ports import free_port
 from train import stop
 from train.config import METRIC_DEFINITIONS, Config
@@ -201,20 +201,33 @@ def test_two_processes_find_what_one_does(tmp_path: Path) -> None:
     torch.testing.assert_close(first[2], head.state_dict(), atol=0.02, rtol=0.01)
 
 
+# The job sends itself a signal once it has printed the line of trial 3. From outside, the search may be over by then.
+SIGNALLED = """
+import builtins, os
+say = builtins.print
+
+def print_and_signal(*words, **options):
+    say(*words, **options)
+    if words and str(words[0]).startswith("trial 3 of at most 15: weight-decay 0.1; "):
+        os.kill(os.getpid(), NUMBER)
+
+builtins.print = print_and_signal
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_job_that_a_signal_ends_goes_on_with_the_next_values(
-    samples: Path, feature_cache: Path, tmp_path: Path, number: signal.Signals
+    samples: Path, feature_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "features").symlink_to(feature_cache)
-    given = {"optimizer": "lbfgs", "precision": "fp32"}
-    # Writing a checkpoint after each evaluation slows the job, so the signal arrives in time.
-    slowed: dict[str, Any] = given | {"checkpoint-seconds": "0"}
-    with training(tmp_path, samples, **slowed) as process:
-        wait_for_line(process, "trial 3 of at most 15: weight-decay 0.1; ")
-        process.send_signal(number)
-        output = process.communicate(timeout=300)[0]
+    given: dict[str, Any] = {"optimizer": "lbfgs", "precision": "fp32"}
+    (tmp_path / "sitecustomize.py").write_text(SIGNALLED.replace("NUMBER", str(int(number))))
+    with monkeypatch.context() as changed:
+        changed.setenv("PYTHONPATH", str(tmp_path))
+        with training(tmp_path, samples, **given) as process:
+            output = process.communicate(timeout=300)[0]
     assert process.returncode == (143 if number == signal.SIGTERM else -9), output
     assert ("the best model so far was written" in output) == (number == signal.SIGTERM)
     done = run_to_the_end([], lay_out(tmp_path, samples, given))

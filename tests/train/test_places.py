@@ -15,6 +15,7 @@ import pytest
 
 from classifier.errors import ConfigError
 from tests.conftest import Run, run_training, training
+from tests.server import until
 from train.places import Places, check_writable, denied, read_places
 
 # Small enough that a step takes milliseconds.
@@ -121,8 +122,7 @@ def test_a_killed_job_goes_on_from_the_place_that_the_configuration_names(tiny: 
     base, places = tmp_path / "opt-ml", tmp_path / "elsewhere"
     saved = places / "saved" / "here"
     with job(base, tiny, places) as process:
-        while not list(saved.glob("finetune-*.pt")):
-            assert process.poll() is None, process.communicate()[0]
+        until("a checkpoint of fine-tuning", lambda: any(saved.glob("finetune-*.pt")))
         process.send_signal(signal.SIGKILL)
         process.wait()
     # The files are lost with the machine, except the checkpoints, which the platform restores.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.script_jobs import alive, failure, lay_out, run, sent, start
+from tests.script_jobs import failure, lay_out, left, run, sent, start
 
 trainenv = pytest.mark.trainenv
 
@@ -104,7 +104,7 @@ while True:
     process.communicate(timeout=120)
     assert process.returncode == 143 and (base / "saved").read_text() == "None"
     assert not (base / "output" / "failure").exists()
-    assert not [pid for pid in line.split()[1:] if alive(pid)]
+    assert not left(line.split()[1:])
 
 
 @trainenv

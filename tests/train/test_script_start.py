@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError
-from tests.script_jobs import failure, lay_out
+from tests.script_jobs import TO_A_THREAD, failure, lay_out
 from train import script
 from train.script import toolkit
 
@@ -87,14 +87,14 @@ except ConfigError as error:
 """
 
 
-def outer(base: Path, toolkit_text: str, *, stopped: bool = False) -> str:
+def outer(base: Path, toolkit_text: str, *, stopped: bool = False, before: str = "") -> str:
     """Run the outer process with a package that replaces the toolkit, and return its output."""
     package = base.parent / "path" / "sagemaker_training"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text(toolkit_text)
     path = f"{package.parent}:{Path(script.__file__).parents[2]}"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", RUN, str(base), "stopped" if stopped else ""],
+        [sys.executable, "-P", "-c", before + RUN, str(base), "stopped" if stopped else ""],
         env=os.environ | {"PYTHONPATH": path, "BYOC_HOSTS_DEADLINE": "0.1"},
         capture_output=True,
         text=True,
@@ -117,15 +117,33 @@ def test_sigterm_before_the_inner_process_is_there_ends_it_too(base: Path) -> No
     assert not (base / "output").exists()
 
 
+def test_sigterm_that_another_thread_gets_ends_the_inner_process_too(base: Path) -> None:
+    lay_out(base, "train.py", "print('never')")
+    begins = f"import time; open({str(base / 'begun')!r}, 'w').close(); time.sleep(600)"
+    assert outer(base, begins, before=TO_A_THREAD) == "143\n"
+    assert not (base / "output").exists()
+
+
+def test_sigterm_that_a_thread_of_the_inner_process_gets_ends_it_while_the_code_is_put_in_place(base: Path) -> None:
+    lay_out(base, "train.py", "print('never')")
+    send = "(time.sleep(1), signal.pthread_kill(threading.get_ident(), signal.SIGTERM))"  # while the main thread sleeps
+    fetches = f"import signal, threading, time; threading.Thread(target=lambda: {send}).start(); time.sleep(600)"
+    assert outer(base, fetches).startswith("143\n")
+
+
 @pytest.mark.parametrize("alone", [True, False])
 def test_of_several_hosts_each_must_be_found_and_a_single_one_need_not(base: Path, alone: bool) -> None:
     lay_out(base, "train.py", "print('never')")
-    nowhere = "x" * 64  # too long for a host's name, so no name server is asked
-    hosts = [nowhere] if alone else ["127.0.0.1", nowhere]
+    # Too long for a host's name, so no name server is asked.
+    hosts = ["x" * 64] if alone else ["x" * 64, "y" * 64]
     resources = {"current_host": hosts[0], "hosts": hosts}
     (base / "input" / "config" / "resourceconfig.json").write_text(json.dumps(resources))
     printed = outer(base, "import os; os._exit(7)")
-    assert printed == "7\n" if alone else printed.startswith(f"no address was found within 0.1 s for {nowhere}; check")
+    assert (
+        printed == "7\n"
+        if alone
+        else printed.startswith(f"no address was found within 0.1 s for {', '.join(hosts)}; check")
+    )
 
 
 def test_a_failure_text_that_cannot_be_written_is_reported_without_a_traceback(

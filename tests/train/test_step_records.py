@@ -22,6 +22,12 @@ from train.report.steps import STEP
 PARTS = [name for name in STEP if name != "seconds"]
 
 
+@pytest.fixture
+def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no row wait so long that it is written before its record ends: a pause of a busy machine would split a record."""
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0)
+
+
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
 
@@ -41,6 +47,7 @@ def trained(folder: Path | None, *, every: int = 0, lane: int = 0, **settings: A
     return head, seconds
 
 
+@pytest.mark.usefixtures("no_time_passes")
 @pytest.mark.parametrize("lane", [0, 3])
 def test_each_step_has_a_row_whose_parts_fit_into_the_step(tmp_path: Path, lane: int) -> None:
     _, seconds = trained(tmp_path, lane=lane, batch_size=8, epochs=3)
@@ -57,6 +64,7 @@ def test_each_step_has_a_row_whose_parts_fit_into_the_step(tmp_path: Path, lane:
             assert one["forward"][place] > 0 and one["backward"][place] > 0 and one["optimizer"][place] > 0
 
 
+@pytest.mark.usefixtures("no_time_passes")
 def test_waiting_for_photos_and_the_rest_of_a_step_are_told_apart(tmp_path: Path) -> None:
     head, data = nn.Linear(4, 3), clouds(8)
     stage = head_stage(head, data, data, Config(**SGD, batch_size=4), World())
@@ -91,6 +99,7 @@ def test_steps_before_an_error_are_recorded(tmp_path: Path) -> None:
     assert sum(len(one["step"]) for one in lines(tmp_path)) > 20
 
 
+@pytest.mark.usefixtures("no_time_passes")
 def test_a_record_holds_a_thousand_rows_at_most(tmp_path: Path) -> None:
     records = Records(tmp_path)
     columns = Columns(records, "steps", ("step", "seconds"))

@@ -16,6 +16,7 @@ import pytest
 
 from classifier.errors import ConfigError
 from tests.conftest import ROOT
+from tests.script_jobs import TO_A_THREAD
 from train.environment import SMDEBUG_CONFIG
 from train.script import toolkit
 
@@ -28,10 +29,20 @@ status, errors = toolkit._execute(sys.argv[2:], Path(sys.argv[1]))
 print(json.dumps([status, errors, stop.requested.is_set()]))
 """
 
+# Sends SIGTERM when the command has begun, and before anything else happens.
+AT_ONCE = """
+import os, signal, subprocess
+plain = subprocess.Popen.__init__
+def begin(*arguments, **options):
+    plain(*arguments, **options)
+    os.kill(os.getpid(), signal.SIGTERM)
+subprocess.Popen.__init__ = begin
+"""
 
-def execute(folder: Path, *command: str) -> "subprocess.Popen[str]":
+
+def execute(folder: Path, *command: str, before: str = "") -> "subprocess.Popen[str]":
     """Run a command as a child of the inner process; that prints the status, the end of stderr, and whether a stop was requested."""
-    whole = [sys.executable, "-P", "-c", EXECUTE, str(folder), *command]
+    whole = [sys.executable, "-P", "-c", before + EXECUTE, str(folder), *command]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(whole, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -79,6 +90,17 @@ def test_sigterm_reaches_a_script_and_not_what_it_has_started(tmp_path: Path) ->
         os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.parametrize("before", [AT_ONCE, TO_A_THREAD], ids=["at once", "to another thread"])
+def test_sigterm_reaches_a_script_whenever_it_comes_and_whichever_thread_gets_it(tmp_path: Path, before: str) -> None:
+    script = "import time\nopen('begun', 'w').close()\ntime.sleep(600)"
+    with execute(tmp_path, sys.executable, "-c", script, before=before) as process:
+        try:
+            output, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert json.loads(output) == [128 + signal.SIGTERM, "", True]
+
+
 def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: Path) -> None:
     lines = "import sys\nfor number in range(20_000): print(f'line {number:05d}', file=sys.stderr)\nsys.exit(7)"
     output, errors = execute(tmp_path, sys.executable, "-c", lines).communicate(timeout=120)
@@ -87,6 +109,28 @@ def test_a_command_ends_with_its_status_and_the_last_of_what_it_said(tmp_path: P
     assert errors.count("line ") == 20_000
     output, _ = execute(tmp_path, "sh", "-c", "kill -KILL $$").communicate(timeout=120)
     assert json.loads(output) == [128 + signal.SIGKILL, "", False]
+
+
+# Passes each part of stderr on six seconds late, like a process that was stopped, or whose output is read slowly.
+LATE = """
+import sys, time
+class Late:
+    def __init__(self, plain):
+        self.plain, self.flush = plain, plain.flush
+    def write(self, data):
+        time.sleep(6)
+        self.plain.write(data)
+sys.stderr = type("Stderr", (), {"buffer": Late(sys.stderr.buffer), "flush": sys.stderr.flush})
+"""
+
+
+@pytest.mark.slow
+def test_what_a_command_said_at_its_end_is_kept_however_slowly_it_is_passed_on(tmp_path: Path) -> None:
+    # It leaves a process behind that keeps stderr open.
+    command = "sleep 600 > /dev/null & echo $! > child; echo the reason >&2; exit 3"
+    output, errors = execute(tmp_path, "sh", "-c", command, before=LATE).communicate(timeout=120)
+    os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+    assert json.loads(output) == [3, "the reason\n", False] and errors == "the reason\n"
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
 from tests.conftest import ROOT
 from tests.ports import free_port
+from tests.server import until
 
 CODE = """
-import json, os, sys
+import json, os, signal, sys
 from pathlib import Path
 import pytest
 import torch
@@ -38,8 +39,10 @@ torch.manual_seed(0)
 backbone, features, preprocessing = build_backbone(options.pop("backbone"))
 model = Classifier(backbone, torch.nn.Identity(), preprocessing, 1.0).eval()
 photos = PhotoSet((), load_photo_set({"training": Path(folder)}, validation_share=0.1, seed=0).splits)
-cache = options.pop("cache", None)
+cache, stops = options.pop("cache", None), options.pop("stops", None)
 print("ready", flush=True)
+if rank == stops:
+    os.kill(os.getpid(), signal.SIGSTOP)
 try:
     feature_pass = FeaturePass(model=model, precision="fp32", world=World(rank, size))
     splits, unreadable = feature_pass.extract(photos, cache=cache and Path(cache), **options)
@@ -140,13 +143,10 @@ def test_too_many_unreadable_photos_of_one_process_end_all_of_them_with_one_sent
 @pytest.mark.slow
 def test_sigterm_keeps_the_features_of_one_in_the_pass_and_of_one_that_waits_for_it(tiny: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    waiting, slow = processes = start(tiny, tmp_path / "out", 2, cache=str(cache), views=40)
-    assert slow.stdout is not None and slow.stdout.readline() == "ready\n"
-    slow.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + 300
-    while not list(cache.glob("*/*.safetensors")) and time.monotonic() < end:
-        time.sleep(0.1)
-    time.sleep(1)  # the process has written its features and now waits
+    waiting, slow = processes = start(tiny, tmp_path / "out", 2, cache=str(cache), views=40, stops=1)
+    until("the second process is stopped", lambda: psutil.Process(slow.pid).status() == psutil.STATUS_STOPPED)
+    # Once the first process has written its features, it waits for the other.
+    until("features of the first process", lambda: any(cache.glob("*/*.safetensors")))
     for process in processes:
         process.send_signal(signal.SIGTERM)
     slow.send_signal(signal.SIGCONT)

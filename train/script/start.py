@@ -86,7 +86,7 @@ def run(base: Path, name: str) -> int:
     try:
         if stop.requested.is_set():
             child.terminate()
-        status = child.wait()
+        status = stop.status_of(child)
     finally:
         for process in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -7,6 +7,7 @@ does not begin with the reason.
 import json
 import os
 import re
+import select
 import shlex
 import signal
 import subprocess
@@ -50,7 +51,6 @@ _TRACEBACK = "Traceback (most recent call last):"
 def main() -> int:
     """Put the script in place, run it as a child of this process, and return its exit status."""
     base = BASE.read()
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(stop.STATUS))
     with tempfile.TemporaryDirectory(prefix="byoc-script-", ignore_cleanup_errors=True) as scratch:
         try:
             name, command, folder = _stage(base, Path(scratch))
@@ -159,6 +159,7 @@ def debugger_settings(base: Path, scratch: Path) -> dict[str, str]:
 
 def _execute(command: list[str], folder: Path) -> tuple[int, str]:
     """Run a command and return its exit status and the end of its stderr, which is passed on while it runs."""
+    stop.install()
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, process_group=0)
 
     def forward(*_: object) -> None:
@@ -169,21 +170,31 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
             process.terminate()  # only to the script: it would fail if its data loaders ended
 
     signal.signal(signal.SIGTERM, forward)
-    tail = bytearray()
-    # Read in a thread, because processes that the script leaves behind may keep stderr open.
-    reader = threading.Thread(target=_pass_through, args=(process.stderr, tail), daemon=True)
+    if stop.requested.is_set():
+        forward()
+    tail, ended = bytearray(), threading.Event()
+    reader = threading.Thread(target=_pass_through, args=(process.stderr, tail, ended), daemon=True)
     reader.start()
-    status = process.wait()
-    reader.join(5)
+    status = stop.status_of(process)
+    ended.set()
+    reader.join()
     return status if status >= 0 else 128 - status, tail.decode(errors="replace")
 
 
-def _pass_through(stream: Any, tail: bytearray) -> None:
-    while chunk := os.read(stream.fileno(), TAIL):
-        sys.stderr.buffer.write(chunk)
-        sys.stderr.buffer.flush()
-        tail += chunk
-        del tail[:-TAIL]
+def _pass_through(stream: Any, tail: bytearray, ended: threading.Event) -> None:
+    """Pass on what comes through a pipe to its end, or up to what it holds when the script has ended: processes that the script leaves
+    behind may keep it open.
+    """
+    more = True
+    while more:
+        more = not ended.is_set()
+        if select.select([stream], [], [], 0.1 if more else 0)[0]:
+            chunk = os.read(stream.fileno(), TAIL)  # a pipe holds no more
+            more = more and bool(chunk)
+            sys.stderr.buffer.write(chunk)
+            sys.stderr.buffer.flush()
+            tail += chunk
+            del tail[:-TAIL]
 
 
 def _reason(errors: str) -> str:
