@@ -8,9 +8,8 @@ import threading
 from types import FrameType
 
 AGAIN = 0.05  # seconds until the signal of a lost interrupt is sent again
-WAKE = (
-    signal.SIGURG
-)  # interrupts the main thread's wait; it does nothing else, also in a program without a handler for it
+# Interrupts the main thread's wait. It does nothing else, also in a program without a handler for it.
+WAKE = signal.SIGURG
 
 
 def catch() -> None:

@@ -51,8 +51,9 @@ class Report:
         for line in running.lines():
             stream.write([line])
             if points := reader.read(line):
-                self._points += points
                 self._cloud.metrics.put(NAMESPACE, {"TrainingJobName": self._resource.name}, points)
-                self._cloud.store.update(self._resource, FinalMetricDataList=final(self._points))
+                with self._cloud.store.changing(self._resource) as state:  # in one step, since each host has its thread
+                    self._points += points
+                    state["FinalMetricDataList"] = final(self._points)
                 if self._watch:
                     self._watch(points)
