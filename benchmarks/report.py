@@ -31,7 +31,7 @@ new MutationObserver((changes) => changes.forEach(() => window.drawnAt.push(perf
 LOADED = 'performance.getEntriesByType("navigation")[0].loadEventEnd'
 FIRST = 'performance.getEntriesByName("first-contentful-paint")[0].startTime'
 DRAWN = "Math.max(0, ...window.drawnAt)"
-# True once all three moments have come at least once.
+# Becomes true when all three moments have come: the page is loaded, its first text is shown, a chart is drawn.
 READY = f"() => window.drawnAt.length > 0 && performance.getEntriesByName('first-contentful-paint').length > 0 && {LOADED} > 0"
 
 

@@ -1,4 +1,4 @@
-"""Names of environment variables that differ from one of ours by a slip of the fingers. Without a word they would have no effect."""
+"""Finds environment variables whose names are probably misspelt names of ours. They have no effect, so the user is told."""
 
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
@@ -8,7 +8,7 @@ NEAR = 0.85  # of difflib's ratio: BYOC_BACKND and BYOC_MEMORY are found, names 
 
 
 def near_names(names: Iterable[str], known: Collection[str]) -> list[str]:
-    """Return a sentence for each of `names` that begins with BYOC_, is not in `known`, and is nearly a name in `known`."""
+    """Return a sentence for each of `names` that begins with BYOC_, is not in `known`, and is very similar to a name in `known`."""
     strange = sorted(name for name in names if name.startswith(PREFIX) and name not in known)
     return [
         f"the environment variable {name} has no effect; did you mean {near[0]}?"

@@ -39,7 +39,7 @@ def _wake_main_thread() -> None:
     """Let every signal end a wait of the main thread, whichever thread the signal came to.
 
     Trap: the kernel may give a signal to any thread, but Python runs handlers only in the main thread, which would go on waiting for a
-    program, a lock or a sleep. Of 20 tuners that SIGSTOP stopped, SIGCONT continued and SIGTERM was to end at once, 17 went on waiting.
+    program, a lock or a sleep. 20 tuners got SIGSTOP, and then SIGCONT and SIGTERM at once: 17 of them went on waiting.
     Python writes a signal's number to the pipe in the thread that got the signal.
     """
     noted, note = os.pipe()

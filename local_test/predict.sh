@@ -12,7 +12,7 @@ while IFS= read -r -d '' file; do
   shopt -s nocasematch
   case $file in
     *.png) type=image/png ;; *.webp) type=image/webp ;; *.gif) type=image/gif ;; *.bmp) type=image/bmp ;;
-    *.tif | *.tiff) type=image/tiff ;; *) type=image/jpeg ;;
+    *.avif) type=image/avif ;; *.tif | *.tiff) type=image/tiff ;; *) type=image/jpeg ;;
   esac
   answer=$(curl --silent --show-error --max-time 70 --write-out '\n%{http_code}' --header "Content-Type: $type" \
     --data-binary "@$file" "$url/invocations") || fail "$url does not answer; start local_test/serve_local.sh, or set URL"

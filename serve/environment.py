@@ -204,7 +204,7 @@ VARIABLES: tuple[Variable[object], ...] = tuple(one for one in tuple(globals().v
 
 
 def misspelt(environment: Mapping[str, str] = os.environ) -> list[str]:
-    """Return a sentence for each variable whose name is nearly one of these."""
+    """Return a sentence for each variable of the environment whose name is probably one of these, misspelt."""
     return near_names(environment, [one.name for one in VARIABLES])
 
 

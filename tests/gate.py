@@ -1,9 +1,9 @@
-"""A gate before the preparation of models: a test decides when it begins, however fast or slow the machine is."""
+"""A gate before the preparation of models: the test decides when the preparation begins, however fast or slow the machine is."""
 
 import os
 from pathlib import Path
 
-# Python imports a module of this name at its start, in each process of the server. After five minutes it lets everything through.
+# Python imports a module named sitecustomize when it starts, in each process of the server. After five minutes the gate opens by itself.
 SITECUSTOMIZE = """
 import sys, time
 from pathlib import Path
@@ -15,7 +15,7 @@ while "serve.prepare" in sys.orig_argv and not Path({gate!r}).exists() and time.
 
 
 class Gate:
-    """Preparations wait until `open`, in the processes that get its `variables`. Its files are in `folder`."""
+    """Processes that get its `variables` do not prepare a model before `open()`. Its files are in `folder`."""
 
     def __init__(self, folder: Path) -> None:
         self._file = folder / "open"

@@ -19,6 +19,8 @@ def _knob(
 
 MOST_TRACED = 5
 LBFGS = "lbfgs"
+# Hyperparameters that may differ when a job continues from a checkpoint: they affect nothing already computed.
+FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-openvino", "export-onnx")
 NOT_LBFGS = ("lr", "batch-size", "epochs", "momentum", "search-trials")  # hyperparameters that lbfgs does not use
 
 

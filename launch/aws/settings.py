@@ -69,7 +69,7 @@ def load(options: Namespace) -> Settings:
 def _environment() -> dict[str, Any]:
     """Return the values of the BYOC_ variables; an empty variable counts as not set.
 
-    Raises ConfigError for a variable whose name is nearly one of these: it would have no effect.
+    Raises ConfigError for a variable whose name is probably one of these, misspelt.
     """
     if sentences := near_names(os.environ, [key.variable for key in KEYS.values()] + ["BYOC_EMULATOR"]):
         raise ConfigError(f"{sentences[0]} Correct the name, or unset the variable")

@@ -18,7 +18,6 @@ from reports.sources.values import Fields
 
 VERSION = 1  # the newest version of the format that this module can read
 CLOCK = 5.0  # seconds; a smaller correction of the clock is not reported
-NOT_SHOWN = ("system",)  # kinds of records that docs/records.md reserves and the report does not show yet
 
 
 @dataclass
@@ -40,7 +39,6 @@ class _Collected:
     done: Fields | None = None
     last_time: float | None = None
     unusable: Counter[str] = field(default_factory=Counter)  # number of unusable records by kind
-    not_shown: Counter[str] = field(default_factory=Counter)  # number of records of NOT_SHOWN by kind
     # Number of records by version, for versions that are not known.
     versions: Counter[str] = field(default_factory=Counter)
 
@@ -53,9 +51,7 @@ class _Collected:
         self.last_time = record.number("time") or self.last_time
         self.measured.sign(record.number("time"))
         kind = record.text("kind")
-        if kind in NOT_SHOWN:
-            self.not_shown[kind] += 1
-        elif not self._taken(kind, record):
+        if not self._taken(kind, record):
             self.unusable[kind] += 1
 
     def _taken(self, kind: str, record: Fields) -> bool:
@@ -167,8 +163,6 @@ def _missing(path: Path, found: _Collected) -> list[str]:
         )
     for kind, count in sorted(found.unusable.items()):
         sentences.append(f"{count} records of kind {kind} lack required members and were left out.")
-    for kind, count in sorted(found.not_shown.items()):
-        sentences.append(f"{count} records of kind {kind} were read, but this page does not show them yet.")
     if found.job is None:
         sentences.append("The job record is missing: hyperparameters, classes and versions are not known.")
     if not found.epochs:

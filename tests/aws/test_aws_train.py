@@ -9,10 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from launch.aws.jobs import resume
 from tests.aws.driver import BUCKET, BYOC, TRAIN, Driver, beside, read_until, wait_for
 from tests.aws.standin import answering
-from tests.conftest import needs_torch
 from tests.sagemaker.conftest import TRAIN_IMAGE
 
 
@@ -257,13 +255,6 @@ def test_a_job_that_resumes_with_other_hyperparameters_is_refused_before_anythin
             "or leave --resume out to train from the start\n"
         )
     assert names(driver) == before
-
-
-@needs_torch
-def test_what_a_resumed_job_may_change_is_what_the_training_program_does_not_compare() -> None:
-    from train.loop.checkpoint import FREE
-
-    assert resume.FREE == FREE
 
 
 def test_several_channels_carry_piped_splits(driver: Driver) -> None:

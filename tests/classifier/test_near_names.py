@@ -18,12 +18,12 @@ KNOWN = ("BYOC_BACKEND", "BYOC_BATCH_SIZE", "BYOC_MEMORY_MB", "BYOC_REGION", "BY
         ("BYOC_IMAGE_SERVE", "BYOC_IMAGES_SERVE"),
     ],
 )
-def test_a_misspelt_name_is_told_with_the_right_one(name: str, meant: str) -> None:
+def test_the_sentence_on_a_misspelt_name_holds_the_right_name(name: str, meant: str) -> None:
     assert near_names([name], KNOWN) == [f"the environment variable {name} has no effect; did you mean {meant}?"]
 
 
 @pytest.mark.parametrize(
     "name", [*KNOWN, "BYOC_TEAM", "BYOC_HOME", "BYOC_SERVE_PORT", "MY_BYOC_BACKND", "SAGEMAKER_BATCHES", "PATH"]
 )
-def test_a_known_name_and_a_name_of_the_users_own_are_not_told(name: str) -> None:
+def test_no_sentence_is_about_a_known_name_or_a_name_of_the_users_own(name: str) -> None:
     assert near_names([name], KNOWN) == []

@@ -62,11 +62,6 @@ def test_unknown_kinds_and_keys_are_ignored_as_the_format_says(tmp_path: Path) -
     assert len(run.epochs) == 11 and run.missing == ()
 
 
-def test_reserved_kinds_are_named_as_not_shown(tmp_path: Path) -> None:
-    run = read_records(records(write(tmp_path, [*healthy(), record("system", cpu_percent=3)])))
-    assert run.missing == ("1 records of kind system were read, but this page does not show them yet.",)
-
-
 @pytest.mark.parametrize(
     "damaged",
     [

@@ -37,7 +37,7 @@ def program(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
-def test_two_containers_that_begin_a_log_at_once_both_have_it() -> None:
+def test_two_containers_that_begin_a_log_at_the_same_time_both_write_to_it() -> None:
     code = """
 import threading, time
 import moto.logs.models as models

@@ -24,7 +24,7 @@ def test_a_model_that_takes_too_long_is_504(served: Served) -> None:
         return answer()
 
     served.stand_in.worker = slow
-    served.front.settings = replace(served.front.settings, timeout=0.1)  # the intake keeps its minute for the body
+    served.front.settings = replace(served.front.settings, timeout=0.1)  # the intake still waits a minute for the body
 
     def asks() -> None:
         assert served.refused(JPEG) == (504, "the model took longer than 0.1 seconds")

@@ -144,7 +144,7 @@ def slow_log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return said
 
 
-def test_its_last_words_are_found_also_where_the_log_is_slow(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_last_line_is_found_even_if_the_log_is_slow(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     slow_log(monkeypatch)
     server = start("echo Model server started; for n in 0 1 2 3 4 5 6 7 8 9; do echo $n; done; exit 1")
     until(lambda: server._process and server._process.poll() is not None)

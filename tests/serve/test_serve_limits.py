@@ -60,7 +60,7 @@ def test_where_memory_is_short_a_photo_of_too_many_pixels_is_422(model: Path, ph
 
 
 class SlowPredictor(Predictor):
-    """A predictor whose every pass takes three seconds of a clock that stands still otherwise."""
+    """A predictor with a clock of its own, `now`, which only its passes move: by three seconds each."""
 
     now = 1000.0
 

@@ -15,7 +15,9 @@ def base(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def sigterm_ends_the_tests() -> Iterator[None]:
-    """Undo what a job in this process does about SIGTERM. A later job would take a signal that ends the tests for its own."""
+    """Put back the handler of SIGTERM after a test that ran a job in this process. The job's handler would only set a flag, so that
+    SIGTERM would not end the tests.
+    """
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)

@@ -19,14 +19,13 @@ from typing import Any
 import torch
 
 from classifier.errors import ConfigError
+from train.config import FREE
 from train.loop.stage import Best, Stage, State
 from train.processes.world import World
 
 FORMAT = 1
 KEPT = 2
 STAGES = ("head", "finetune")  # in the order in which they are trained
-# Hyperparameters that may differ when a job goes on: they affect nothing already computed.
-FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-openvino", "export-onnx")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -182,14 +182,15 @@ def _execute(command: list[str], folder: Path) -> tuple[int, str]:
 
 
 def _pass_through(stream: Any, tail: bytearray, ended: threading.Event) -> None:
-    """Pass on what comes through a pipe to its end, or up to what it holds when the script has ended: processes that the script leaves
-    behind may keep it open.
+    """Pass on what comes through a pipe, until the pipe is closed, or until the script has `ended` and the pipe is empty.
+
+    Processes that the script leaves behind may keep the pipe open.
     """
     more = True
     while more:
         more = not ended.is_set()
         if select.select([stream], [], [], 0.1 if more else 0)[0]:
-            chunk = os.read(stream.fileno(), TAIL)  # a pipe holds no more
+            chunk = os.read(stream.fileno(), TAIL)  # a pipe holds at most 64 kB
             more = more and bool(chunk)
             sys.stderr.buffer.write(chunk)
             sys.stderr.buffer.flush()

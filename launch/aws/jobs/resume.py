@@ -11,10 +11,8 @@ from classifier.errors import ConfigError
 from launch.aws.errors import AwsError
 from launch.aws.jobs import kinds
 from launch.aws.session import Session
-from train.config import parse
+from train.config import FREE, parse
 
-# Hyperparameters that a resumed job may change. train/loop/checkpoint.py does not compare them either.
-FREE = ("checkpoint-seconds", "system-metrics", "tensor-stats-steps", "trace-steps", "export-openvino", "export-onnx")
 # If the job has a `model` channel, the training program takes these from that model and ignores the job's values.
 OF_MODEL = ("backbone", "hidden")
 

@@ -70,7 +70,8 @@ class ProcessMachine:
         arguments = ["--host", "127.0.0.1", "--port", str(port)] if port and container.command == ("serve",) else []
         command = [str(self._programs / container.command[0]), *container.command[1:], *arguments]
         record = self._work / f"{container.name}.process"
-        # Trap: if the emulator is killed between the two records, only the folder leads to the program.
+        # This record comes before the program starts; a second one adds its number. If the emulator is killed between the two, the next
+        # emulator finds the program by its folder.
         _write(record, {"folder": str(folder)})
         try:
             process = subprocess.Popen(
@@ -199,7 +200,7 @@ def _free_port() -> int:
 
 
 def _write(record: Path, content: dict[str, Any]) -> None:
-    """Write a record of a program; an emulator that is killed meanwhile leaves no half of it."""
+    """Write a record of a program. If the emulator is killed meanwhile, the old record stays whole."""
     fresh = record.with_suffix(".new")
     fresh.write_text(json.dumps(content))
     fresh.replace(record)

@@ -179,7 +179,7 @@ class TrainingJob:
         if started := self.resource.state.get("TrainingStartTime"):
             seconds = max(1, round(state[jobs.TRAINING.end] - started))
             state |= {"TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds}
-        # A client that sees the job's end may start the next job at once.
+        # The warm pool comes first, because a client that sees the job's end may at once start the next job, which uses the pool.
         warm_pool.leave(self.cloud, self.resource)
         enter(self.cloud, self.resource, phase, **state)
 

@@ -37,8 +37,8 @@ class Report:
         return thread
 
     def _stream(self, number: int) -> Stream:
-        """Return a host's stream, with a name as SageMaker gives it: <job>/algo-<n>-<epoch>. Each attempt has its own stream, also
-        if an earlier one began in the same second.
+        """Return a host's stream, with a name as SageMaker gives it: <job>/algo-<n>-<epoch>. Each attempt has its own stream,
+        even if two attempts begin in the same second.
         """
         second = int(time.time())
         while (name := f"{self._resource.name}/algo-{number}-{second}") in self._streams:
