@@ -8,7 +8,7 @@ import threading
 from types import FrameType
 
 AGAIN = 0.05  # seconds until the signal of a lost interrupt is sent again
-# Interrupts the main thread's wait. It does nothing else, also in a program without a handler for it.
+# The signal that interrupts the main thread's wait. It does nothing else, and a program without a handler for it ignores it.
 WAKE = signal.SIGURG
 
 

@@ -27,13 +27,13 @@ from serve.settings import Settings
 from serve.worker_api import HEADER, LENT_BYTES, Answer, WorkerRequest, lend
 
 STOP_SECONDS = 4
-READ_SECONDS = 10  # seconds for the rest of the output after the end, on a machine that is busy
+# The longest wait for the rest of the output after the program has ended; a busy machine takes seconds.
+READ_SECONDS = 10
 MAX_SOCKET_PATH = 100  # bytes; Linux allows 107, and the workers' sockets have longer names than ours
 START_SECONDS = 300.0
 # A front that is killed cannot stop the model server. So a shell in the model server's process group waits for the end of a
 # pipe that only the front holds open, and then kills the group. Trap: the pipe is passed as standard input, because some shells
-# (dash) cannot redirect a file descriptor above 9. The shell closes its own output, so that the output ends when Java
-# ends.
+# (dash) cannot redirect a file descriptor above 9. The shell's own output goes to /dev/null, so that the output ends when Java ends.
 _LEASH = 'exec 3<&0 </dev/null; (read end <&3; kill -9 0) >/dev/null 2>&1 & exec "$@" 3<&-'
 _HOST = "http://model-server"  # any host name works, because the connection is a Unix socket
 # The beginnings of the lines that the model server adds to its workers' own lines.

@@ -55,8 +55,8 @@ os.environ |= {
     "no_proxy": "127.0.0.1,localhost",
 }
 
-# A shell starts `make test &` and `nohup make test` with these signals ignored, and so would be all programs that the tests start
-# and stop with them. A handler is not passed on to a program, so that programs begin with the default.
+# A shell starts `make test &` and `nohup make test` with these signals ignored. Programs that the tests start would ignore them too, and
+# the tests could not stop them. A signal with a handler has its default effect in a new program, so the signals get one here.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:
         signal.signal(number, lambda *_: None)
@@ -189,7 +189,9 @@ def url(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def wait_for_all_workers(url: str) -> None:
-    """Wait until each worker of a server has loaded the model. /ping waits for one; the others' memory would grow beside a test."""
+    """Wait until each worker of a server has loaded the model. /ping waits only for one. The memory of the others
+    would still grow during a test.
+    """
     from tests.server import get, metric, until  # some environments lack their packages
 
     count = json.loads(get(f"{url}/execution-parameters"))["MaxConcurrentTransforms"]

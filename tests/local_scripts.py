@@ -56,7 +56,7 @@ def docker(*arguments: str, check: bool = False) -> str:
 
 def wait_for(text: str, log: Path, process: "subprocess.Popen[str]") -> None:
     end = time.monotonic() + 600
-    # The end of the log may be a part of a letter.
+    # The log may end in the middle of a character that has several bytes.
     while text not in log.read_text(errors="replace"):
         assert process.poll() is None and time.monotonic() < end, log.read_text(errors="replace")[-2000:]
         time.sleep(0.2)

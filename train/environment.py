@@ -163,7 +163,7 @@ VARIABLES: "list[Variable[Any]]" = [value for value in list(globals().values()) 
 
 
 def misspelt() -> list[str]:
-    """Return a sentence for each variable whose name is nearly one of these."""
+    """Return a sentence for each variable of the environment whose name is probably one of these, misspelt."""
     return near_names(os.environ, [variable.name for variable in VARIABLES])
 
 

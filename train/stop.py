@@ -48,7 +48,7 @@ def status_of(process: "subprocess.Popen[bytes]") -> int:
     """Wait for a process's end and return its exit status, which is -N when signal N ended it.
 
     Trap: the kernel may give a signal to any thread, but Python runs handlers only in the main thread. Popen.wait() without a limit
-    does not let it: of 20 jobs that SIGSTOP stopped, and SIGCONT continued after SIGTERM was sent, 12 did not end.
+    does not let it: 20 jobs got SIGSTOP, SIGTERM and then SIGCONT, and 12 of them did not end.
     """
     while (status := process.poll()) is None:
         time.sleep(0.1)

@@ -32,7 +32,7 @@ def _first_epoch(job: StartedJob) -> int | None:
     """Wait for the first line that names an epoch and return the epoch's number, or None if the job ended before that."""
     end = time.monotonic() + 180
     while time.monotonic() < end:
-        running = job.running()  # before the log, which is complete if the job has ended
+        running = job.running()  # asked before the log is read: if the job has ended by then, the log is complete
         if found := EPOCH.search(job.logs()):
             return int(found[1])
         if not running:

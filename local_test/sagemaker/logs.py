@@ -12,7 +12,8 @@ from local_test.sagemaker.settings import ACCOUNT
 TRAINING = "/aws/sagemaker/TrainingJobs"
 TRANSFORM = "/aws/sagemaker/TransformJobs"
 ENDPOINTS = "/aws/sagemaker/Endpoints"
-# Held while moto's logs change, because moto has no lock. Two threads that make the same group at the same moment would else replace it.
+# Held while moto's logs change, because moto has no lock. Otherwise two threads that make the same group at the
+# same moment would replace it.
 LOCK = threading.Lock()
 LONGEST = 256 * 1024  # the most bytes of one event (CloudWatch Logs quotas); the rest of a longer line is cut off
 

@@ -109,7 +109,7 @@ class Storage:
         self._need(where.bucket)
         with contextlib.ExitStack() as held:
             if content_type:  # nobody sees the object before it has its type
-                held.enter_context(keys.LOCK)  # before the other lock, as in keys.Keys
+                held.enter_context(keys.LOCK)  # keys.Keys takes the two locks in this order too
                 held.enter_context(self.index.lock)
             fresh = self._backend.put_object(where.bucket, where.key, FileBytes(source))
             if content_type:

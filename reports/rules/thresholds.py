@@ -119,7 +119,7 @@ class Steps:
     share: float  # share of the steps that may be outliers
     times_median: float  # no finding if the longest step takes less than this many times the median
     outlier_share: float  # no finding if the outliers' time above the median is a smaller share of all steps' time
-    outlier_seconds: float  # no finding if the outliers took less than this above the median in all
+    outlier_seconds: float  # no finding if all outliers together took fewer seconds than this beyond the median
     fewest: int  # StepOutlier needs at least this many steps
     start_minutes: float  # limit for the time until the first step
     stalled_seconds: float  # limit for the time without a step or any other record

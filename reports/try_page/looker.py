@@ -46,7 +46,7 @@ class Looker:
         ready, _, _ = select.select([self._process.stdout], [], [], SECONDS)
         if not ready:
             self._process.kill()  # otherwise the next photo would get the answer to this photo
-            self._process.wait()  # until then, the next photo would wait for an answer too
+            self._process.wait()  # until it has ended, the next photo would be sent to it
             raise UserError(f"where the model looked was not computed within {SECONDS:.0f} s; start byoc try again")
         line = self._process.stdout.readline()
         if not line:

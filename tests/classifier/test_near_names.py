@@ -1,4 +1,4 @@
-"""A misspelt name of a variable is told; a name of the user's own is not."""
+"""A misspelt name of a variable is reported; a name of the user's own is not."""
 
 import pytest
 

@@ -35,7 +35,7 @@ def test_a_terminal_that_says_it_has_no_columns_still_gets_a_bar() -> None:
     os.close(theirs)
     seen, end = b"", time.monotonic() + 120
     try:
-        while time.monotonic() < end:  # also after the program's end, since its output waits in the terminal
+        while time.monotonic() < end:  # read on after the program's end, because the terminal still holds output
             if select.select([ours], [], [], 0.1)[0]:
                 try:
                     seen += os.read(ours, 65536)

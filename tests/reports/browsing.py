@@ -42,8 +42,8 @@ def chromium() -> Iterator[Any]:
 class Visit:
     """One visit of a page, with the browser's error messages and its requests.
 
-    Trap: give wait_for_function a function, as in `() => document.title`. Playwright would evaluate an expression
-    again at each look, and the policy of our pages forbids that after the first look.
+    Trap: give wait_for_function a function, as in `() => document.title`. Playwright would evaluate an expression again at
+    each look, and the policy of our pages forbids that after the first look.
     """
 
     def __init__(

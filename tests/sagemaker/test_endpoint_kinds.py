@@ -127,7 +127,7 @@ def test_a_wrong_asynchronous_request_is_refused(
 
 
 def message(hosting: Hosting, url: str, inference: str) -> dict[str, Any]:
-    """Take messages from a queue up to the notification of an inference, and return that; the others are of other tests."""
+    """Take messages from a queue up to the notification of an inference, and return that; the others belong to other tests."""
     sqs = hosting.emulator.client("sqs")
     found: dict[str, Any] = {}
 

@@ -176,7 +176,7 @@ assert not missed, missed
     assert done.returncode == 0, done.stderr
 
 
-def test_a_program_is_ended_by_the_next_emulator_though_the_first_was_killed_as_it_started(tmp_path: Path) -> None:
+def test_the_next_emulator_ends_a_program_even_if_the_first_was_killed_while_it_started_it(tmp_path: Path) -> None:
     programs, work = folders(tmp_path)
     number = tmp_path / "number"
     program(programs / "train", f"echo $$ > {number}; exec sleep 600")
@@ -205,7 +205,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory, fake_keys: None) -> Iterator
     yield from showing(tmp_path_factory.mktemp("shown"))
 
 
-def test_each_attempt_of_a_job_has_its_own_log_stream_also_within_one_second(shown: Emulator) -> None:
+def test_each_attempt_of_a_job_has_its_own_log_stream_even_within_one_second(shown: Emulator) -> None:
     order(shown, kind="internal-error", target="again", times=4)
     client = create(shown, "again", do="sleep", settings={"seconds": "600"}, RetryStrategy={"MaximumRetryAttempts": 4})
     logs = shown.client("logs")

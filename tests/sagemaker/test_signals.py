@@ -37,7 +37,7 @@ def once(moment):
         return trace
 
     def send_late():
-        # Not after some time, because on a busy machine the main thread may only be slow.
+        # Wait until the main thread sleeps. A fixed time would not do: on a busy machine the thread may only be slow.
         looks, before = 0, left
         while looks < 10:
             time.sleep(0.1)

@@ -87,7 +87,7 @@ def test_a_read_of_the_environment_is_found_in_every_spelling(tmp_path: Path) ->
         assert not [*reads(tmp_path / "module.py"), *named(tmp_path / "module.py")], line
 
 
-def test_a_misspelt_variable_is_told_at_the_start() -> None:
+def test_a_misspelt_variable_is_named_at_the_start() -> None:
     variables = {**os.environ, "BYOC_BACKND": "torch", "BYOC_BATCH_SIZE": "many"}
     done = subprocess.run([sys.executable, "-P", "-m", "serve"], env=variables, capture_output=True, text=True)
     first, second = done.stderr.splitlines()

@@ -64,7 +64,7 @@ def wait(
 
 def test_a_name_that_resolves_is_not_waited_for(tmp_path: Path) -> None:
     lines, _ = wait(tmp_path, "localhost,localhost,127.0.0.1", "30")
-    assert lines[-1] == "resolved"  # a busy machine may say before that it waits
+    assert lines[-1] == "resolved"  # on a busy machine, a line about the wait may come before
 
 
 def test_names_that_never_resolve_are_named_at_the_deadline(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def wait_for_checkpoint(base: Path, process: "subprocess.Popen[str]", name: str)
     deadline, ended = time.monotonic() + 300, False
     while not any(place(found) >= place(name) for found in checkpoints(base)):
         assert not ended and time.monotonic() < deadline, f"no {name} in {checkpoints(base)}"
-        ended = process.poll() is not None  # its last checkpoint may have come since the look
+        ended = process.poll() is not None  # then look once more, because the last checkpoint may have come in between
         time.sleep(0.005)
 
 
@@ -145,7 +145,7 @@ os.fsync = fsync
 
 def terminated(base: Path, photos: Path, moment: str) -> str:
     """Run the job, which gets SIGTERM while it writes this checkpoint, and return its output."""
-    # From inside the program: a busy machine looks too rarely to see a file that is being written, or sees it when the job has ended.
+    # The signal comes from inside the program: a test that watches the file from outside may look too late.
     (base.parent / "sitecustomize.py").write_text(TERMINATED.replace("MOMENT", moment))
     with pytest.MonkeyPatch.context() as changed:
         changed.setenv("PYTHONPATH", str(base.parent))

@@ -24,7 +24,7 @@ PARTS = [name for name in STEP if name != "seconds"]
 
 @pytest.fixture
 def no_time_passes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no row wait so long that it is written before its record ends: a pause of a busy machine would split a record."""
+    """Stop the clock. A record with a row that is five seconds old is written early, so a pause of the machine would split a record."""
     monkeypatch.setattr("time.monotonic", lambda: 1000.0)
 
 

@@ -122,7 +122,8 @@ def test_a_thread_records_this_machine_until_it_is_closed(tmp_path: Path) -> Non
     assert 3 <= len(times) <= 10 * took + 1 and times == sorted(times)
     assert all(len(values) == len(one["times"]) for values in one.values() if isinstance(values, list) and values)
     assert 0 < one["memory_bytes"][-1] < one["memory_limit_bytes"]
-    first = next(values for name, values in one.items() if name.startswith(f"cpu{CORES[0]}"))  # more cores may share it
+    # Several cores may share a column.
+    first = next(values for name, values in one.items() if name.startswith(f"cpu{CORES[0]}"))
     assert all(0 <= percent <= 100 for percent in (*one["cpu_percent"], *first) if percent is not None)
     assert one["gpu_memory_limit_bytes"] == []
 

@@ -82,7 +82,7 @@ def test_a_child_gets_changes_always_and_defaults_where_nothing_is_set(monkeypat
     assert environment.SCRIPT.read() == "mine"
 
 
-def test_a_misspelt_variable_is_told_at_the_start(tmp_path: Path) -> None:
+def test_a_misspelt_variable_is_named_at_the_start(tmp_path: Path) -> None:
     variables = {**os.environ, "SAGEMAKER_BASE_DIR": str(tmp_path), "BYOC_HOST_DEADLINE": "5"}
     done = subprocess.run([sys.executable, "-m", "train"], env=variables, capture_output=True, text=True)
     told = "the environment variable BYOC_HOST_DEADLINE has no effect; did you mean BYOC_HOSTS_DEADLINE?"

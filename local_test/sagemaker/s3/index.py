@@ -47,7 +47,7 @@ class Index:
     """The buckets and objects. Keys are ordered by their UTF-8 bytes, as in S3."""
 
     def __init__(self, path: Path) -> None:
-        self.lock = threading.RLock()  # who holds it lets nobody else read or write
+        self.lock = threading.RLock()  # while a thread holds it, no other thread reads or writes
         self._tables = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._tables.execute("PRAGMA journal_mode=WAL")
         # A crash of the machine may lose the last objects. If the emulator is killed, no object is lost.

@@ -52,7 +52,8 @@ class Report:
             stream.write([line])
             if points := reader.read(line):
                 self._cloud.metrics.put(NAMESPACE, {"TrainingJobName": self._resource.name}, points)
-                with self._cloud.store.changing(self._resource) as state:  # in one step, since each host has its thread
+                # The threads of other hosts add points too.
+                with self._cloud.store.changing(self._resource) as state:
                     self._points += points
                     state["FinalMetricDataList"] = final(self._points)
                 if self._watch:
