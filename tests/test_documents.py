@@ -1,5 +1,6 @@
 """The documents: their generated parts, their links, the index, and the first version in the changelog."""
 
+import ast
 import itertools
 import re
 import subprocess
@@ -85,6 +86,22 @@ def test_every_section_that_a_document_links_to_exists(document: Path) -> None:
     links = re.findall(r"\]\(([^)#:]*)#([^)]+)\)", document.read_text())
     targets = [((document.parent / name) if name else document, anchor) for name, anchor in links]
     assert [(path.name, anchor) for path, anchor in targets if anchor not in anchors(path)] == []
+
+
+def test_the_errors_of_serving_are_all_that_the_server_answers() -> None:
+    calls = [
+        node
+        for path in (ROOT / "serve").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("Refused", "refused", "error", "failed")
+    ]
+    values = {part.value for call in calls for part in call.args if isinstance(part, ast.Constant)}
+    answered = {value for value in values if isinstance(value, int)}
+    answered |= {404, 405}  # from aiohttp, for a wrong path or method
+    text = (ROOT / "docs" / "serving.md").read_text()
+    cells = re.findall(r"^\| ([0-9, ]+) \|", text, re.MULTILINE)
+    documented = {int(code) for cell in cells for code in cell.split(",")}
+    assert answered <= documented and len(answered) > 8, answered - documented
 
 
 def test_the_index_names_every_document() -> None:
