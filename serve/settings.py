@@ -116,7 +116,8 @@ def read_settings(argv: Sequence[str] | None, environment: Mapping[str, str] = o
         if value is not None and value < 1:
             raise ConfigError(f"{name} {value} must be at least 1")
     if options.backend not in CHOICES:
-        raise ConfigError(f"backend {options.backend!r} must be one of {', '.join(CHOICES)}")
+        names = f"the environment variable {env.BACKEND.name}, or --backend,"
+        raise ConfigError(f"{names} is {options.backend!r}; it must be one of {', '.join(CHOICES)}")
     accept, code = env.DEFAULT_ACCEPT.read(environment), env.ALLOW_MODEL_CODE.read(environment)
     if not code and accepted(accept) is None:
         raise ConfigError(

@@ -174,9 +174,9 @@ def test_a_damaged_artifact_ends_the_program_with_one_sentence(
         (
             "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT",
             "image/png",
-            "'image/png' is not a form of an answer; use one of application/json, ",
+            "SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT 'image/png' is not a form of an answer; use one of application/json, ",
         ),
-        ("BYOC_BACKEND", "tensorrt", "backend 'tensorrt' must be one of auto, "),
+        ("BYOC_BACKEND", "tensorrt", "BYOC_BACKEND, or --backend, is 'tensorrt'; it must be one of auto, "),
     ],
 )
 def test_a_setting_that_cannot_be_used_ends_the_program_with_one_sentence(
