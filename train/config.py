@@ -290,8 +290,15 @@ def _out_of_range(name: str, value: Any, knob: Mapping[str, Any]) -> str:
     for number in value if isinstance(value, tuple) else (value,):
         # This form of the condition also refuses nan.
         if low is not None and not low <= number <= high:
-            return f"hyperparameter {name} is {short(str(number))}; it must lie between {low:g} and {high:g}"
+            return (
+                f"hyperparameter {name} is {short(str(number))}; it must lie between {_limit(low)} and {_limit(high)}"
+            )
     return ""
+
+
+def _limit(number: float) -> str:
+    """Return a limit as text, whole numbers with all their digits."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def help_table() -> str:
@@ -304,7 +311,7 @@ def help_table() -> str:
             if choices
             else "true, false"
             if knob.type is bool
-            else f"{low:g} to {high:g}"
+            else f"{_limit(low)} to {_limit(high)}"
             if low is not None
             else ""
         )

@@ -97,6 +97,7 @@ def test_hidden_may_be_none_as_its_default_is_called() -> None:
         ({"batch-size": "1e400"}, "batch-size is '1e400'; it must be a whole number"),
         ({"batch-size": "9" * 5000}, "9...'; it must be a whole number"),
         ({"batch-size": "9" * 2500}, "9...; it must lie between 1 and 65536"),
+        ({"seed": "2147483648"}, "hyperparameter seed is 2147483648; it must lie between 0 and 2147483647"),
         ({"batch-size": {"value": 64}}, "batch-size is \"{'value': 64}\"; it must be a whole number"),
         ({"lr": "0,001"}, "lr is '0,001'; it must be a number, as in 0.01"),
         ({"lr": [0.1]}, "lr is '[0.1]'; it must be a number"),
