@@ -260,7 +260,7 @@ def _text(run: Run, done: dict[str, Any], options: Namespace) -> str:
         lines.append("the endpoint is deleted; nothing of the run costs money any more, except for its objects in S3")
         return "\n".join(lines)
     known = prices.load(run.session.settings, run.session.region)
-    lines.append(f"the endpoint {run.name} costs money until it is deleted: {cost.endpoint(known, run.hosting)}")
+    lines.append(f"the endpoint {run.name} costs money until it is deleted ({cost.endpoint(known, run.hosting)})")
     lines.append(
         f"send it a photo: byoc predict FILE --endpoint {run.name}\ndelete it: byoc delete --all-of-run {run.name}"
     )
