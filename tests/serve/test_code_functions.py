@@ -274,3 +274,43 @@ def test_code_may_have_modules_of_our_packages_names(
     finally:
         sys.modules.update(modules)
     assert kept == [name for name in modules if name.split(".")[0] in left]
+
+
+ANSWERS = """
+def model_fn(model_dir): return 0
+def transform_fn(model, body, content_type, accept, context):
+    status, name, value, kind = eval(body)
+    if status != 200:
+        context.set_response_status(code=status, phrase="", idx=0)
+    context.request_processor[0].add_response_property(name, value)
+    return "text", kind
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "value", "kind", "told"),
+    [
+        (200, "X-A", "a\r\nX-B: c", "text/plain", r"the header 'X-A' to 'a\\r\\nX-B: c'"),
+        (200, "X A", "a", "text/plain", "the header 'X A'"),
+        (200, "X-A", "\udce9", "text/plain", "the header 'X-A'"),
+        (204, "X-A", "a", "text/plain", "the status 204; it must be a whole number"),
+        (100, "X-A", "a", "text/plain", "the status 100"),
+        (1000, "X-A", "a", "text/plain", "the status 1000"),
+        ("200", "X-A", "a", "text/plain", "the status '200'"),
+        (None, "X-A", "a", "text/plain", "the status None"),
+        (200, "X-A", "a", 200, "returns 200 as its answer's type; return a pair like"),
+        (200, "X-A", "a", ["text/plain"], "as its answer's type"),
+        (200, "X-A", "a", "text/plain\r\nX-B: c", "as its answer's type"),
+    ],
+)
+def test_what_http_cannot_carry_is_an_error_that_names_it(
+    make: Make, status: object, name: str, value: str, kind: object, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        make(ANSWERS).answer(repr((status, name, value, kind)).encode(), "1", JPEG)
+
+
+def test_a_type_that_is_none_is_what_accept_says(make: Make) -> None:
+    body = repr((201, "X-A", "Spürhund", None)).encode()
+    answer = make(ANSWERS).answer(body, "1", [*JPEG, ("Accept", "text/html")])
+    assert (answer.status, answer.content_type, answer.headers) == (201, "text/html", {"X-A": "Spürhund"})
