@@ -10,7 +10,7 @@ import json
 import logging
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,6 +33,7 @@ from serve.formats import (
     read_instances,
     write_answer,
 )
+from serve.functions import functions_of
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.program import HOW_TO_ADD, how_to_load
@@ -40,16 +41,6 @@ from serve.reasons import long_reason
 from serve.toolkit import Unsupported
 from serve.worker_api import Answer, WorkerSettings
 
-# The functions that the code may define, each with the number of its arguments before the optional context.
-ARGUMENTS = {
-    "pre_model_fn": 1,
-    "model_fn": 1,
-    "model_warmup_fn": 2,
-    "transform_fn": 4,
-    "input_fn": 2,
-    "predict_fn": 2,
-    "output_fn": 2,
-}
 MAX_HEADERS = 4000  # characters, as JSON, of all headers that an answer sets
 _OURS = ("content-type", "content-length", "transfer-encoding", "connection")  # headers that the code must not set
 _NO_BODY = (204, 205, 304)  # statuses of answers without a body
@@ -68,7 +59,7 @@ class ModelCode:
         model_dir = settings.model_dir
         self._program, self._accept, self._top_k = program, settings.accept, settings.top_k
         self._context = Context(model_dir.name, str(model_dir), {}, 1, gpu, SERVER)
-        self._own = self._functions(_import(program, settings.code or program.parent))
+        self._own = functions_of(_import(program, settings.code or program.parent), program)
         self._predictor: Predictor | None = None
         if "model_fn" not in self._own and not settings.prepared.is_dir():
             remedy = how_to_load(model_dir) or "add either"
@@ -105,20 +96,6 @@ class ModelCode:
             raise ValueError(f"the headers that the code sets have more than {MAX_HEADERS:,} characters")
         _check(status, kind, further)
         return Answer(status, toolkit.to_bytes(text), kind, headers=further)
-
-    def _functions(self, module: ModuleType) -> dict[str, Callable[..., Any]]:
-        own = {name: function for name in ARGUMENTS if (function := getattr(module, name, None))}
-        others = own.keys() & {"input_fn", "predict_fn", "output_fn"}
-        if "transform_fn" in own and others:
-            raise ArtifactError(
-                f"{self._program} defines transform_fn beside {', '.join(sorted(others))}, which it would replace; remove one or the other"
-            )
-        for name, function in own.items():
-            try:
-                toolkit.takes_context(function, ARGUMENTS[name])
-            except (TypeError, ValueError) as error:
-                raise ArtifactError(f"{name} in {self._program} cannot be called: {error}") from error
-        return own
 
     def _call(self, name: str, *arguments: Any) -> Any:
         function = self._own[name]

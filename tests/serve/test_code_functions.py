@@ -171,10 +171,10 @@ def test_a_torch_module_is_computed_without_gradients_as_in_use(make: Make) -> N
     assert code._device() == "cpu" and make(TORCH, gpu=0)._device() == "cuda:0"
 
 
-def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_without_code(
+def test_without_functions_for_requests_the_model_beside_the_code_answers_as_without_code(
     make: Make, prepared: Path, photo: bytes
 ) -> None:
-    code = make("", prepared)
+    code = make("def pre_model_fn(model_dir): pass", prepared)
     expected = Predictor(prepared, threads=1)
     probabilities = expected.probabilities(expected.decode(photo)[None])[0]
     best = [expected.classes[index] for index in np.argsort(-probabilities)]
@@ -201,7 +201,7 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     with pytest.raises(PhotoError):
         code.answer(b"x", "7", JPEG)
     with pytest.raises(PhotoError, match="over the limit of 1,000;"):
-        make("", prepared, max_pixels=1000).answer(photo, "7", JPEG)
+        make("def pre_model_fn(model_dir): pass", prepared, max_pixels=1000).answer(photo, "7", JPEG)
 
 
 @pytest.mark.parametrize("found", ["[[0.5] * 999]", "[0.5] * 1000", "[[0.5] * 1000][:0]", "list([[0.5] * 1000])"])

@@ -45,10 +45,10 @@ def test_no_line_that_the_code_prints_stops_its_worker_or_is_lost(tmp_path: Path
         assert wire.metric(url, "byoc_worker_restarts_total") == before
         log = tmp_path / "log.txt"
         until("the log has the last line", lambda: "Request body: b'next'" in log.read_text())
-    lines = log.read_text().splitlines()
-    assert sum(line.startswith(" [PID] of this worker: ") for line in lines) == MANY + 3
-    assert sum(line == " [METRICS]all fine \\udce9" for line in lines) == MANY + 3
-    assert max(map(len, lines)) < LONGEST + 100
+    text = log.read_text()  # the server's own lines are in it too, so a line of the code may follow one of these
+    lines = text.splitlines()
+    assert text.count(" [PID] of this worker: ") == text.count(" [METRICS]all fine \\udce9\n") == MANY + 3
+    assert max(map(len, lines)) < LONGEST + 1000
     # Each is printed twice, by the code's handler and by the model server's.
     assert sum(line.endswith("... (7,991,825 more characters)") for line in lines) == 2
     assert any(line.startswith("ValueError: unsupported body b'wrongwrong") for line in lines)
