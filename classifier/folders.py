@@ -21,6 +21,7 @@ NOT_PHOTOS = re.compile(
     r"|lnk|url|webloc|desktop|torrent|crdownload|download|partial|swp|pp3|dop|nksc|orig|[a-z]+_original|[a-z]*~)",
     re.IGNORECASE,
 )
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 SHOWN = 5  # how many names a note lists
 
 ByClass = dict[str, list[Path]]
@@ -133,7 +134,8 @@ def notes(found: Iterable[Found]) -> list[str]:
     if other := all_of(lambda split: split.other):
         suffixes = Counter(path.suffix.lower() for path in other).most_common()
         counts = ", ".join(f"{count:,} {suffix or 'without a suffix'}" for suffix, count in suffixes)
-        sentences.append(f"files that are not photos: {counts} ({named(other)}); they are left out")
+        remedy = ", unpack what holds photos" if any(path.suffix.lower() in _ARCHIVES for path in other) else ""
+        sentences.append(f"files that are not photos: {counts} ({named(other)}); they are left out{remedy}")
     if system := all_of(lambda split: split.system):
         sentences.append(f"hidden and system files: {len(system):,} ({named(system)}); they are left out")
     if merged := sorted({name for split in splits for name in split.merged}):

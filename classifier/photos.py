@@ -61,6 +61,7 @@ def load_photo_set(channels: Mapping[str, Path], *, validation_share: float, see
             f"the classes {', '.join(map(repr, like_splits))} are named like splits; if they are splits, name them train, "
             "validation and test and put a folder per class into each"
         )
+    sentences += _same_subfolders(sources["train"], found["train"])
     if "validation" not in listed:
         listed, of_split = _split_off(listed, sources["train"].folder, validation_share, seed)
         sentences += of_split
@@ -87,6 +88,24 @@ def _refuse_renamed_splits(source: Source, found: Found) -> list[str]:
             "photos are in subfolders; if they are splits, name them train, validation and test"
         )
     return list(like)
+
+
+def _same_subfolders(source: Source, found: Found) -> list[str]:
+    """Return a sentence if every class has all its photos in subfolders and these have the same names, as folds of a set have."""
+    inside: dict[str, set[str]] = {}
+    for path in found.nested:
+        name, below, *_ = path.relative_to(source.folder).parts
+        inside.setdefault(name, set()).add(below)
+    if len(inside) < 2 or len(found.nested) < sum(map(len, found.classes.values())):
+        return []
+    common = sorted(set.intersection(*inside.values()))
+    if len(common) < 2:
+        return []
+    folders = named([Path(name) for name in sorted(inside)])
+    return [
+        f"each of the class folders {folders} holds the folders {named([Path(name) for name in common])} and no other photos; if "
+        "those are the classes, put the photos of each into one folder"
+    ]
 
 
 def _check(sources: Mapping[str, Source], found: Mapping[str, Found], unread: Sequence[Path]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from serve import worker_api
 from serve.environment import VISIBLE_GPUS
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
+from serve.printed import make_readable
 from serve.reasons import long_reason
 from serve.settings import visible_gpus
 from serve.status import Failure, StatusWriter
@@ -97,7 +98,13 @@ def _load(folder: Path, gpu: int | None) -> Worker | CodeWorker:
     try:
         settings = WorkerSettings.read(folder)
         _seconds = settings.timeout
+        if settings.program:
+            make_readable()
         worker = open_worker(settings, gpu=None if gpu is None else 0)
+    except UserError as error:
+        status.failed(_failure(error))
+        # The model server would log a traceback of our own calls, in the midst of the one that says where the model's code failed.
+        raise SystemExit(1) from error
     except BaseException as error:
         status.failed(_failure(error))
         raise

@@ -141,4 +141,5 @@ class RequestLog:
         if self._left_out:
             values["requests_left_out"], self._left_out = self._left_out, 0
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **values}
-        print(json.dumps(line), file=sys.stdout, flush=True)
+        # Line and line end in one call: standard output without a buffer would let a line of the model server come between them.
+        print(json.dumps(line) + "\n", end="", file=sys.stdout, flush=True)

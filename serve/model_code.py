@@ -8,8 +8,9 @@ of an artifact without code.
 import importlib.util
 import json
 import logging
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,7 @@ from serve.formats import (
     read_instances,
     write_answer,
 )
+from serve.functions import functions_of
 from serve.memory import out_of_memory
 from serve.predictor import Predictor
 from serve.program import HOW_TO_ADD, how_to_load
@@ -39,18 +41,9 @@ from serve.reasons import long_reason
 from serve.toolkit import Unsupported
 from serve.worker_api import Answer, WorkerSettings
 
-# The functions that the code may define, each with the number of its arguments before the optional context.
-ARGUMENTS = {
-    "pre_model_fn": 1,
-    "model_fn": 1,
-    "model_warmup_fn": 2,
-    "transform_fn": 4,
-    "input_fn": 2,
-    "predict_fn": 2,
-    "output_fn": 2,
-}
 MAX_HEADERS = 4000  # characters, as JSON, of all headers that an answer sets
 _OURS = ("content-type", "content-length", "transfer-encoding", "connection")  # headers that the code must not set
+_NO_BODY = (204, 205, 304)  # statuses of answers without a body
 SERVER = "1.1.11"  # the version of multi-model-server, which the functions find in the context
 
 log = logging.getLogger("serve")
@@ -66,7 +59,7 @@ class ModelCode:
         model_dir = settings.model_dir
         self._program, self._accept, self._top_k = program, settings.accept, settings.top_k
         self._context = Context(model_dir.name, str(model_dir), {}, 1, gpu, SERVER)
-        self._own = self._functions(_import(program, settings.code or program.parent))
+        self._own = functions_of(_import(program, settings.code or program.parent), program)
         self._predictor: Predictor | None = None
         if "model_fn" not in self._own and not settings.prepared.is_dir():
             remedy = how_to_load(model_dir) or "add either"
@@ -95,26 +88,14 @@ class ModelCode:
             prediction = self._predict(self._read(data, content_type))
             has_output = "output_fn" in self._own
             result = self._call("output_fn", prediction, accept) if has_output else self._write(prediction, accept)
-        text, kind = (result[0], result[1]) if isinstance(result, tuple) else (result, accept)
+        text, kind = (result[0], result[1]) if isinstance(result, tuple) else (result, None)
+        status, kind = processor.get_response_status_code(), accept if kind is None else kind
         further = {str(name): str(value) for name, value in processor.get_response_headers().items()}
         further = {name: value for name, value in further.items() if name.lower() not in _OURS}
         if len(json.dumps(further)) > MAX_HEADERS:
             raise ValueError(f"the headers that the code sets have more than {MAX_HEADERS:,} characters")
-        return Answer(processor.get_response_status_code(), toolkit.to_bytes(text), str(kind), headers=further)
-
-    def _functions(self, module: ModuleType) -> dict[str, Callable[..., Any]]:
-        own = {name: function for name in ARGUMENTS if (function := getattr(module, name, None))}
-        others = own.keys() & {"input_fn", "predict_fn", "output_fn"}
-        if "transform_fn" in own and others:
-            raise ArtifactError(
-                f"{self._program} defines transform_fn beside {', '.join(sorted(others))}, which it would replace; remove one or the other"
-            )
-        for name, function in own.items():
-            try:
-                toolkit.takes_context(function, ARGUMENTS[name])
-            except (TypeError, ValueError) as error:
-                raise ArtifactError(f"{name} in {self._program} cannot be called: {error}") from error
-        return own
+        _check(status, kind, further)
+        return Answer(status, toolkit.to_bytes(text), kind, headers=further)
 
     def _call(self, name: str, *arguments: Any) -> Any:
         function = self._own[name]
@@ -190,6 +171,24 @@ class ModelCode:
 
     def _device(self) -> str:
         return "cpu" if self._context.system_properties["gpu_id"] is None else "cuda:0"
+
+
+def _check(status: object, kind: object, headers: Mapping[str, str]) -> None:
+    """Raise ValueError if HTTP or the model server cannot carry what the code sets; otherwise the client might get no answer at all."""
+    if not isinstance(status, int) or not 200 <= status <= 599 or status in _NO_BODY:
+        raise ValueError(
+            f"the code sets the status {status!r}; it must be a whole number from 200 to 599, and not 204, 205 or 304, whose "
+            "answers have no body"
+        )
+    if not isinstance(kind, str) or not re.fullmatch(r"[\x20-\x7e]*", kind):
+        raise ValueError(
+            f"the code returns {kind!r} as its answer's type; return a pair like (answer, 'application/json')"
+        )
+    for name, value in headers.items():
+        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name, re.ASCII) or re.search(
+            r"[\x00-\x1f\x7f\ud800-\udfff]", value
+        ):
+            raise ValueError(f"the code sets the header {name!r} to {value!r}, which no header may hold")
 
 
 def _are_probabilities(value: Any, classes: tuple[str, ...]) -> bool:

@@ -37,7 +37,7 @@ _MODELS = (
     "xgboost-model",
 )
 _OURS = "selftest.safetensors"  # in an artifact of this program, this file is beside the weights
-HOW_TO_ADD = "build an image from this one that has it (two lines, docs/serving.md), or put packages of pure Python into code/lib"
+HOW_TO_ADD = "install it where the server runs (for an image: two lines, docs/serving.md), or put packages of pure Python into code/lib"
 
 
 def code_folder(model_dir: Path, settings: Settings) -> Path | None:
@@ -76,8 +76,8 @@ def ignored_requirements(folder: Path) -> str | None:
     if not missing:
         return f"{file} is not read at the start; the packages that it names are installed, but their versions were not compared"
     return (
-        f"{file} is not installed, because the server installs nothing; missing here: {_some(missing)}; build an image from this one "
-        "that installs them (two lines, docs/serving.md), or put packages of pure Python into the folder code/lib"
+        f"{file} is not installed, because the server installs nothing; missing here: {_some(missing)}; install them where the "
+        "server runs (for an image: two lines, docs/serving.md), or put packages of pure Python into the folder code/lib"
     )
 
 

@@ -31,7 +31,7 @@ class SingleModel:
     async def start(self) -> str:
         """Load the model and return a clause for the log; raises UserError when it cannot be served."""
         await self.model.load()
-        return "the model is loaded and passed its self-test"
+        return "the model's code is loaded" if self.model.code else "the model is loaded and passed its self-test"
 
     def not_ready(self) -> str | None:
         """Return why no request would be answered now, or None."""

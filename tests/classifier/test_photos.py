@@ -261,7 +261,8 @@ def test_a_refusal_names_the_files_of_a_folder_or_split_that_holds_no_photos(tin
     (tmp_path / "packed").mkdir()
     (tmp_path / "packed" / "photos.zip").touch()
     with pytest.raises(
-        DataError, match=r"no train photos in .*; files that are not photos: 1 \.zip \(packed/photos\.zip\)"
+        DataError,
+        match=r"no train photos in .*: 1 \.zip \(packed/photos\.zip\); they are left out, unpack what",
     ):
         load({"training": tmp_path / "packed"})
 

@@ -121,3 +121,15 @@ def test_a_single_channel_named_like_another_split_is_not_trained_on(tiny: Path,
     with pytest.raises(DataError, match=rf"no train photos in {channel}=.*; add a folder or channel named train"):
         load({channel: tiny / "test"})
     assert len(load({channel: tiny}).splits["train"]) == 8
+
+
+def test_folders_that_hold_the_same_folders_may_not_be_classes(tiny: Path) -> None:
+    (tiny / "folds").mkdir()
+    for split, fold in (("train", "fold_1"), ("validation", "fold_2")):
+        shutil.copytree(tiny / split, tiny / "folds" / fold)
+    classes = sorted(path.name for path in (tiny / "train").iterdir())
+    said = f"each of the class folders fold_1, fold_2 holds the folders {', '.join(classes)} and no other photos"
+    assert any(note.startswith(said) for note in load({"training": tiny / "folds"}).notes)
+    # A class that has photos of its own is a class.
+    shutil.copy(next((tiny / "train").glob("*/*")), tiny / "folds" / "fold_1")
+    assert not any("holds the folders" in note for note in load({"training": tiny / "folds"}).notes)

@@ -171,10 +171,10 @@ def test_a_torch_module_is_computed_without_gradients_as_in_use(make: Make) -> N
     assert code._device() == "cpu" and make(TORCH, gpu=0)._device() == "cuda:0"
 
 
-def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_without_code(
+def test_without_functions_for_requests_the_model_beside_the_code_answers_as_without_code(
     make: Make, prepared: Path, photo: bytes
 ) -> None:
-    code = make("", prepared)
+    code = make("def pre_model_fn(model_dir): pass", prepared)
     expected = Predictor(prepared, threads=1)
     probabilities = expected.probabilities(expected.decode(photo)[None])[0]
     best = [expected.classes[index] for index in np.argsort(-probabilities)]
@@ -201,7 +201,7 @@ def test_without_functions_of_its_own_the_model_beside_the_code_answers_as_witho
     with pytest.raises(PhotoError):
         code.answer(b"x", "7", JPEG)
     with pytest.raises(PhotoError, match="over the limit of 1,000;"):
-        make("", prepared, max_pixels=1000).answer(photo, "7", JPEG)
+        make("def pre_model_fn(model_dir): pass", prepared, max_pixels=1000).answer(photo, "7", JPEG)
 
 
 @pytest.mark.parametrize("found", ["[[0.5] * 999]", "[0.5] * 1000", "[[0.5] * 1000][:0]", "list([[0.5] * 1000])"])
@@ -274,3 +274,43 @@ def test_code_may_have_modules_of_our_packages_names(
     finally:
         sys.modules.update(modules)
     assert kept == [name for name in modules if name.split(".")[0] in left]
+
+
+ANSWERS = """
+def model_fn(model_dir): return 0
+def transform_fn(model, body, content_type, accept, context):
+    status, name, value, kind = eval(body)
+    if status != 200:
+        context.set_response_status(code=status, phrase="", idx=0)
+    context.request_processor[0].add_response_property(name, value)
+    return "text", kind
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "name", "value", "kind", "told"),
+    [
+        (200, "X-A", "a\r\nX-B: c", "text/plain", r"the header 'X-A' to 'a\\r\\nX-B: c'"),
+        (200, "X A", "a", "text/plain", "the header 'X A'"),
+        (200, "X-A", "\udce9", "text/plain", "the header 'X-A'"),
+        (204, "X-A", "a", "text/plain", "the status 204; it must be a whole number"),
+        (100, "X-A", "a", "text/plain", "the status 100"),
+        (1000, "X-A", "a", "text/plain", "the status 1000"),
+        ("200", "X-A", "a", "text/plain", "the status '200'"),
+        (None, "X-A", "a", "text/plain", "the status None"),
+        (200, "X-A", "a", 200, "returns 200 as its answer's type; return a pair like"),
+        (200, "X-A", "a", ["text/plain"], "as its answer's type"),
+        (200, "X-A", "a", "text/plain\r\nX-B: c", "as its answer's type"),
+    ],
+)
+def test_what_http_cannot_carry_is_an_error_that_names_it(
+    make: Make, status: object, name: str, value: str, kind: object, told: str
+) -> None:
+    with pytest.raises(ValueError, match=told):
+        make(ANSWERS).answer(repr((status, name, value, kind)).encode(), "1", JPEG)
+
+
+def test_a_type_that_is_none_is_what_accept_says(make: Make) -> None:
+    body = repr((201, "X-A", "Spürhund", None)).encode()
+    answer = make(ANSWERS).answer(body, "1", [*JPEG, ("Accept", "text/html")])
+    assert (answer.status, answer.content_type, answer.headers) == (201, "text/html", {"X-A": "Spürhund"})

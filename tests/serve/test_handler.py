@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from mms.context import Context, RequestProcessor
 
-from classifier.errors import ArtifactError
 from serve import handler
 from serve.worker_api import HEADER, Answer, Loan, WorkerRequest, lend
 from tests.standin import worker_settings
@@ -44,6 +43,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for name in ("_worker", "_seconds", "_ended"):
         monkeypatch.setattr(handler, name, getattr(handler, name))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys.stdout, "write", sys.stdout.write)
+    monkeypatch.setattr(sys.stderr, "write", sys.stderr.write)
     monkeypatch.setattr(handler.log, "handlers", [])
     monkeypatch.setattr(handler.log, "propagate", True)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
@@ -165,7 +166,7 @@ def test_a_worker_sees_the_one_gpu_that_the_model_server_gives_it(
     ("code", "error", "reason"),
     [
         ("def model_fn(d): raise MemoryError", MemoryError, "there is too little memory to load the model"),
-        ("def model_fn(d): raise ValueError('no')", ArtifactError, "model_fn in {code} failed (ValueError: no)"),
+        ("def model_fn(d): raise ValueError('no')", SystemExit, "model_fn in {code} failed (ValueError: no)"),
         (
             None,
             TypeError,

@@ -1,6 +1,7 @@
 """The metrics of /metrics and their names, on which dashboards depend, and the requests that are logged."""
 
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -135,3 +136,11 @@ def test_a_line_begins_with_the_time_in_utc(capsys: pytest.CaptureFixture[str]) 
     (line,) = written(capsys)
     after = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     assert list(line) == ["time", "code"] and before <= str(line["time"]) <= after
+
+
+def test_a_line_and_its_end_are_written_at_once_though_the_output_has_no_buffer() -> None:
+    code = "from serve.metrics import RequestLog; RequestLog('on').write(code=200)"
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # it keeps the writes apart
+    with ours, its:
+        subprocess.run([sys.executable, "-u", "-c", code], stdout=its, check=True)
+        assert ours.recv(4096).endswith(b"}\n")

@@ -181,4 +181,4 @@ def test_code_that_cannot_be_imported_ends_the_program_with_one_sentence(
     done = serve(tmp_path / "model", "--port", str(free_port()))
     assert done.returncode == 1
     assert "inference.py cannot be imported (ModuleNotFoundError: " in done.stderr.splitlines()[-1]
-    assert "; build an image from this one that has it" in done.stderr.splitlines()[-1]
+    assert "; install it where the server runs (for an image: two lines" in done.stderr.splitlines()[-1]

@@ -89,6 +89,14 @@ def test_hidden_may_be_none_as_its_default_is_called() -> None:
     [
         ({"epoch": "2"}, "'epoch' (did you mean 'epochs'?) is unknown"),
         ({"batchsize": "2"}, "did you mean 'batch-size'?"),
+        (
+            {"--epochs": "2"},
+            "'--epochs' (did you mean 'epochs'?) is unknown",
+        ),  # nearer to n-epochs, which is not our name
+        (
+            {"unfreeze_layers": "2"},
+            "unfreeze_layers has no place here: `finetune-epochs` trains the whole backbone too",
+        ),
         ({"optimizer": '"adam'}, """optimizer is '"adam', whose quotes do not match; write the value without quotes"""),
         ({"optimizer": 'adam"'}, "quotes do not match"),
         ({"optimizer": '"'}, "quotes do not match"),

@@ -222,6 +222,12 @@ def test_only_a_program_that_is_not_executable_is_made_so(tmp_path: Path) -> Non
         assert (tmp_path / name).stat().st_mode & 0o777 == after
 
 
+def test_a_notebook_named_as_the_script_is_told_how_to_become_one(tmp_path: Path) -> None:
+    (tmp_path / "train.ipynb").write_text('{"cells": []}')
+    with pytest.raises(ConfigError, match=r"train\.ipynb is a notebook, .* jupyter nbconvert --to script train\.ipynb"):
+        staging.install("train.ipynb", tmp_path)
+
+
 def test_a_program_that_cannot_be_made_executable_is_named_with_the_remedy() -> None:
     with pytest.raises(ConfigError, match=r"/cmdline is not executable and cannot be made so .*: chmod \+x cmdline$"):
         staging.install("cmdline", Path("/proc/self"))  # even root may not change its mode

@@ -12,7 +12,7 @@ import pytest
 from classifier.errors import ConfigError
 from tests.script_jobs import TO_A_THREAD, failure, lay_out
 from train import script
-from train.script import toolkit
+from train.script import reasons, toolkit
 
 
 @pytest.mark.parametrize(
@@ -189,4 +189,4 @@ def test_the_reason_is_an_exception_whatever_frames_its_traceback(text: str, rea
     done = subprocess.run(
         [sys.executable, "-c", f"import sys\n{GROUP}{text}"], capture_output=True, text=True, check=False
     )
-    assert toolkit._reason(done.stderr) == reason
+    assert reasons.reason_in(done.stderr) == reason

@@ -18,7 +18,7 @@ from classifier.errors import ConfigError
 from tests.conftest import ROOT
 from tests.script_jobs import TO_A_THREAD
 from train.environment import SMDEBUG_CONFIG
-from train.script import toolkit
+from train.script import reasons, toolkit
 
 EXECUTE = """
 import json, sys
@@ -168,19 +168,26 @@ TRACE = "Traceback (most recent call last):\n  File x\n\ty\n"
     ],
 )
 def test_the_reason_is_the_last_exception_or_the_last_line(errors: str, reason: str) -> None:
-    assert toolkit._reason(errors) == reason
+    assert reasons.reason_in(errors) == reason
 
 
 def test_how_to_bring_a_package_that_the_script_did_not_find_is_told_and_of_other_reasons_nothing() -> None:
     lacks = "ModuleNotFoundError: No module named 'transformers'"
     told = "; send 'transformers' beside the script, name its package in a requirements.txt there, or build an image"
-    assert toolkit._lacking("train.py", lacks).startswith(told)
-    assert toolkit._lacking("train.sh", lacks) == toolkit._lacking("package.module:function", lacks) == ""
+    assert reasons.remedy("train.py", lacks, ()).startswith(told)
+    assert reasons.remedy("train.sh", lacks, ()) == reasons.remedy("package.module:function", lacks, ()) == ""
     for other in (
         "ImportError: cannot import name 'x' from 'torch'",
         "ModuleNotFoundError: No module named 'mine.part'",
     ):
-        assert toolkit._lacking("train.py", other) == ""
+        assert reasons.remedy("train.py", other, ()) == ""
+
+
+def test_a_script_that_reads_a_channel_that_the_job_lacks_is_told_which_channels_it_has() -> None:
+    said = "; SM_CHANNEL_TRAIN is set if the job has a channel named train; it has "
+    lacks = "KeyError: 'SM_CHANNEL_TRAIN'"
+    assert reasons.remedy("train.py", lacks, ["training", "valid"]) == f"{said}training, valid"
+    assert reasons.remedy("train.sh", lacks, []) == f"{said}no channel"
 
 
 @pytest.mark.parametrize("module", ["package.module", ":function", "package.module:"])

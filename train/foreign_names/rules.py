@@ -51,7 +51,7 @@ RULES = (
     same("random-erase reprob", "erasing"),
     same("mixup-alpha", "mixup"),
     same("cutmix-alpha", "cutmix"),
-    same("max-grad-norm clip-grad-norm clip-grad gradient-clip-val", "clip-norm"),
+    same("max-grad-norm clip-grad-norm clip-grad grad-clip gradient-clip gradient-clip-val", "clip-norm"),
     same("warmup-ratio", "warmup"),
     ignored(CLASS_COUNTS, "the program counts the photos' classes; another number is refused"),
     ignored("num-training-samples num-train-samples num-train-examples num-examples", "the program counts the photos"),
@@ -158,6 +158,10 @@ RULES = (
     ),
     refused(
         "per-device-train-batch-size per-gpu-batch-size", "`batch-size` counts the photos of all processes together"
+    ),
+    refused(
+        "unfreeze unfreeze-layers unfreeze-epoch unfreeze-epochs trainable-layers fine-tune-at",
+        "`finetune-epochs` trains the whole backbone too",
     ),
     refused("max-steps num-steps max-iter steps-per-epoch", "`epochs` counts passes over all photos"),
     refused("model-id model-name-or-path", "`backbone` names the network, as in `resnet50` or `timm/<name>`"),

@@ -105,11 +105,13 @@ def _listed(names: list[str]) -> str:
 
 
 def _unknown(names: list[str], ours: Collection[str]) -> str:
-    """Return a sentence on unknown names, each with the known name that is most similar."""
-    known = [*ours, *(name for name, rule in BY_NAME.items() if rule.ours)]
+    """Return a sentence on unknown names, each with the known name that is most similar, if possible one of ours."""
+    read = [name for name, rule in BY_NAME.items() if rule.ours]
     said = []
     for name in names:
-        near = get_close_matches(plain_name(name), known, n=1, cutoff=HINT)
+        near = [
+            match for known in (ours, read) for match in get_close_matches(plain_name(name), known, n=1, cutoff=HINT)
+        ]
         said.append(f"{name!r}" + (f" (did you mean {near[0]!r}?)" if near else ""))
     verb = "hyperparameter {} is unknown" if len(names) == 1 else "hyperparameters {} are unknown"
     return f"{verb.format(', '.join(said))}; leave out names that are not in this list: {', '.join(ours)}"

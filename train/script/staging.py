@@ -98,6 +98,10 @@ def check(name: str, folder: Path) -> None:
         raise ConfigError(
             f"the script {name!r} is not in {folder}, which holds {listing(folder)}; {_remedy(name, folder)}"
         )
+    if name.endswith(".ipynb"):
+        raise ConfigError(
+            f"{name} is a notebook, which Python does not run; save it as a script, as jupyter nbconvert --to script {name} does"
+        )
     if not name.endswith(".py"):
         with script.open("rb") as file:
             if file.readline().endswith(b"\r\n"):

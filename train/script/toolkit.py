@@ -6,7 +6,6 @@ does not begin with the reason.
 
 import json
 import os
-import re
 import select
 import shlex
 import signal
@@ -23,8 +22,10 @@ from classifier.names import one_line
 from train import stop
 from train.contract import write_failure
 from train.environment import BASE, PYTHONPATH, SCRIPT, SMDEBUG_CONFIG, SUBMIT_DIRECTORY
+from train.json_file import read_object
 from train.places import denied
 from train.script import staging
+from train.script.reasons import reason_in, remedy
 from train.script.staging import fetch, install
 
 DISTRIBUTED = "sagemaker_torch_distributed_enabled"
@@ -41,11 +42,6 @@ CALL = (
     "getattr(importlib.import_module(module), function)()"
 )
 TAIL = 64 * 1024  # bytes at the end of the script's stderr that are searched for a traceback
-MISSING = re.compile(r"ModuleNotFoundError: No module named '(\w+)'")
-STARTER = "subprocess.CalledProcessError: "  # the error of a script that starts another program with check_call
-GONE = ("Connection closed by peer", "Connection reset by peer")  # in the errors of gloo and NCCL
-PIPS = "ERROR: "  # the beginning of pip's errors; scripts also start pip with check_call
-_TRACEBACK = "Traceback (most recent call last):"
 
 
 def main() -> int:
@@ -64,8 +60,8 @@ def main() -> int:
         status, errors = _execute(command, folder)
     if status and not (status == stop.STATUS and stop.requested.is_set()):
         killed = f" (killed by {name_of(status - 128)})" if status > 128 else ""
-        reason = _reason(errors)
-        sentence = f"{name} ended with status {status}{killed}{_lacking(name, reason)}"
+        reason = reason_in(errors)
+        sentence = f"{name} ended with status {status}{killed}{remedy(name, reason, _channels(base))}"
         fail(base, f"{reason}\n\n{sentence}\n{errors[-2000:]}" if reason else sentence)
     return status
 
@@ -198,36 +194,8 @@ def _pass_through(stream: Any, tail: bytearray, ended: threading.Event) -> None:
             del tail[:-TAIL]
 
 
-def _reason(errors: str) -> str:
-    """Return the line with the reason: the last exception's line, else the last line.
-
-    If that exception only reports that a process ended, return the process's own line.
-    """
-    lines = [line.strip("\r") for line in errors.splitlines()]
-    found = ""
-    for start in (number for number, line in enumerate(lines) if line.endswith(_TRACEBACK)):
-        # The lines of an exception group begin with blanks and |, those of a process of torchrun with [rank0].
-        frame = lines[start].removesuffix(_TRACEBACK).removesuffix("Exception Group ").replace("+", "|")
-        # Tracebacks of torchrun, of a script that starts programs, and of processes that lost another process are consequences, not the
-        # reason.
-        rest = (line.removeprefix(frame) for line in lines[start + 1 :])
-        line = next((line for line in rest if line and not line.startswith((" ", "\t"))), "")
-        follows = line.startswith(STARTER) or any(words in line for words in GONE)
-        found = found if line.startswith("torch.distributed.elastic.") or (found and follows) else line
-    if found.startswith(STARTER) and (said := next((line for line in reversed(lines) if line.startswith(PIPS)), "")):
-        return f"{said.removeprefix(PIPS)} ({found})"
-    return found or next((line for line in reversed(lines) if line.strip()), "")
-
-
-def _lacking(name: str, reason: str) -> str:
-    """Return a clause with the remedy for a module that a Python script did not find; "" for any other reason."""
-    found = MISSING.fullmatch(reason)
-    if found is None or not name.endswith(".py"):
-        return ""
-    return (
-        f"; send {found[1]!r} beside the script, name its package in a requirements.txt there, or build an image on top of "
-        "this one that has it"
-    )
+def _channels(base: Path) -> list[str]:
+    return list(read_object(base / "input" / "config" / "inputdataconfig.json"))
 
 
 def name_of(number: int) -> str:
