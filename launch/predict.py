@@ -21,6 +21,7 @@ from launch.aws.errors import AwsError
 Rankings = list[list[dict[str, Any]]]  # labels and probabilities of each photo, best first
 USUAL = 100_000_000  # bytes; no file up to this size can exceed the limit for a photo
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+DEFAULT = "http://127.0.0.1:8080"
 TIMEOUT = 70  # seconds to wait for an answer; SageMaker gives a model 60
 
 
@@ -47,8 +48,9 @@ def predict(url: str, path: Path, *, top_k: int = 0) -> Rankings:
 
 def command(options: Namespace) -> int:
     """`byoc predict`: print a line for each photo. Returns 1 if any file failed."""
-    address(options.url)
-    return tell(options.files, lambda path: predict(options.url, path), as_json=options.json)
+    url = options.url or DEFAULT
+    address(url)
+    return tell(options.files, lambda path: predict(url, path), as_json=options.json)
 
 
 def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: bool) -> int:

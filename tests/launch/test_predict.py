@@ -66,9 +66,9 @@ def test_what_is_not_an_address_is_one_sentence(photo: Path, url: str) -> None:
 
 
 def test_an_address_is_refused_once_for_all_photos(photo: Path) -> None:
-    done = byoc("predict", photo, photo, "--url", "")
+    done = byoc("predict", photo, photo, "--url", ":")
     assert done.returncode == 1 and not done.stdout
-    assert done.stderr == "byoc: --url is ''; write the server's address, as in http://127.0.0.1:8080\n"
+    assert done.stderr == "byoc: --url is ':'; write the server's address, as in http://127.0.0.1:8080\n"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9", "http://a..b", f"http://{'a' * 70}:8080"])
