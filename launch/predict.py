@@ -54,8 +54,22 @@ def command(options: Namespace) -> int:
 
 
 def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: bool) -> int:
-    """Print the answer for each file, as a line for each photo or one JSON list at the end. Returns 1 if any file failed."""
+    """Print the answer for each file, as a line for each photo or one JSON list at the end, also after Ctrl-C. Returns 1 if any file
+    failed.
+    """
     entries: list[dict[str, Any]] = []
+    try:
+        _ask_all(files, ask, entries, as_json=as_json)
+    finally:  # an interrupt or an error of AWS does not lose the answers before it
+        if as_json and entries:
+            print(json.dumps(entries, indent=2))
+    return int(any("error" in entry for entry in entries))
+
+
+def _ask_all(
+    files: Sequence[Path], ask: Callable[[Path], Rankings], entries: list[dict[str, Any]], *, as_json: bool
+) -> None:
+    """Add the answer for each file to `entries`, and print it unless `as_json`."""
     for path in files:
         name = one_line(path)
         try:
@@ -71,9 +85,6 @@ def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: boo
             entries.append({"file": photo, "predictions": best})
             if not as_json:
                 print(line(photo, best), flush=True)
-    if as_json:
-        print(json.dumps(entries, indent=2))
-    return int(any("error" in entry for entry in entries))
 
 
 def line(photo: str, best: list[dict[str, Any]]) -> str:

@@ -63,7 +63,12 @@ class Front:
         except Exception as error:
             traceback.print_exc()
             response = _error(ApiError("InternalServerError", f"{type(error).__name__}: {error}", 500))
-        return (response or self._moto)(environ, start_response)
+        try:
+            return (response or self._moto)(environ, start_response)
+        except NotImplementedError:  # moto knows the service, but not the action
+            if not (target := request.headers.get("X-Amz-Target")):
+                raise  # only clients that send a target read an error in JSON
+            return _error(not_emulated(f"the action {target}"))(environ, start_response)
 
     def _answer(self, request: Request) -> Response | None:
         """Return the emulator's answer, or None if moto answers the request."""

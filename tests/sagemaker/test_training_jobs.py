@@ -197,6 +197,12 @@ def test_a_service_that_is_not_emulated_is_refused_by_name(emulator: Emulator, s
     assert code == "NotEmulated" and "is not emulated" in message
 
 
+def test_an_action_that_moto_does_not_have_is_refused_by_name(emulator: Emulator) -> None:
+    scaling = emulator.client("application-autoscaling")
+    code, message = refusal(scaling.describe_scaling_activities, ServiceNamespace="sagemaker")
+    assert code == "NotEmulated" and "DescribeScalingActivities is not emulated" in message
+
+
 def test_jobs_are_listed_in_pages_with_filters(sagemaker: Any, completed: dict[str, Any]) -> None:
     pages = sagemaker.get_paginator("list_training_jobs").paginate(PaginationConfig={"PageSize": 1})
     names = [summary["TrainingJobName"] for page in pages for summary in page["TrainingJobSummaries"]]
