@@ -68,7 +68,8 @@ class Front:
         except NotImplementedError:  # moto knows the service, but not the action
             if not (target := request.headers.get("X-Amz-Target")):
                 raise  # only clients that send a target read an error in JSON
-            return _error(not_emulated(f"the action {target}"))(environ, start_response)
+            missing: Iterable[bytes] = _error(not_emulated(f"the action {target}"))(environ, start_response)
+            return missing
 
     def _answer(self, request: Request) -> Response | None:
         """Return the emulator's answer, or None if moto answers the request."""

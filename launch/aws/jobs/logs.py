@@ -58,7 +58,7 @@ def moment(text: str, now: float) -> float:
 
 
 def _go_on(session: Session, kind: kinds.Kind, options: Namespace, reader: events.LogReader, hosts: int) -> int:
-    """Show new lines until a job has ended, or until Ctrl-C for an endpoint. Raises AwsError with the reason if the job did not complete."""
+    """Show new lines until a job has ended, or until Ctrl-C for an endpoint. Raises AwsError if the job did not complete."""
     patience, waited = follow.Patience(Screen(sys.stderr)), False
     try:
         with left_running(session, kind.name, options.name):
