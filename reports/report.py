@@ -137,6 +137,8 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     if found:
         find = "finds" if len(found) == 1 else "find"
         said.append(f"{len(found)} of {checked} rules {find} something; the worst: {found[0].about}{_spent(found[0])}.")
+    elif checked == 1:
+        said.append("The one rule that could be judged finds nothing.")
     elif checked:
         said.append(f"None of the {checked} rules that could be judged finds anything.")
     else:

@@ -185,5 +185,7 @@ def test_a_histogram_of_gpus_with_a_bin_that_holds_no_count_is_left_out(tmp_path
     uses = {"gpu0": [900, 30, 70], "gpu1": [880, 40, 80], "gpu2": [30, 900, damage]}
     details = {"RuleTriggered": 0, "Violations": 0, "Details": {"algo-1": {"workloads": uses}}}
     (tmp_path / "LoadBalancing.json").write_text(json.dumps(details))
-    (verdict,) = [one.ours.sentence for one in make(tmp_path).judged if one.rule == "LoadBalancing"]
+    report = make(tmp_path)
+    (verdict,) = [one.ours.sentence for one in report.judged if one.rule == "LoadBalancing"]
     assert verdict.startswith("Of 2 GPUs, algo-1 gpu0 and algo-1 gpu1 differ most")
+    assert report.headline == "The one rule that could be judged finds nothing."
