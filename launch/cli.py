@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from classifier.errors import UserError
+from classifier.errors import ConfigError, UserError
 from classifier.names import printable
 from launch import emulate, interrupts
 from launch.aws.errors import Detached
@@ -65,11 +65,26 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["emulate"]:  # this verb's options belong to a program in another environment
         return emulate.command(arguments[1:])
+    _check_empty(arguments)
     options = _parser().parse_args(arguments)
     jobs.check_place(options)
+    hosting.check_place(options)
     # The verb's imports take longest, so they come last. A usage text then appears at once, and Ctrl-C during the imports is caught.
     status: int = importlib.import_module(_room(options)).command(options)
     return status
+
+
+def _check_empty(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an empty argument, as a shell passes "$JOB" if JOB is not set. Else it would mean the working folder, or
+    the same as no argument, as in byoc report "" and byoc predict photo.jpg --endpoint "".
+    """
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        option = argument[:-1] if argument.startswith("--") and argument.endswith("=") else ""
+        if option or not argument:
+            name = option or (before if before.startswith("--") else "an argument")
+            raise ConfigError(
+                f"{name} is empty; give it a value, or leave it out (is a variable of the shell not set?)"
+            )
 
 
 def _room(options: argparse.Namespace) -> str:
@@ -152,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("predict", help="send photos to a running server")
     verb.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    verb.add_argument("--url", default="http://127.0.0.1:8080", help="default: %(default)s")
+    verb.add_argument("--url", help="the address of a server (default: http://127.0.0.1:8080)")
     hosting.on_endpoint(verb)
     common.show_examples(
         verb,

@@ -21,6 +21,7 @@ from launch.aws.errors import AwsError
 Rankings = list[list[dict[str, Any]]]  # labels and probabilities of each photo, best first
 USUAL = 100_000_000  # bytes; no file up to this size can exceed the limit for a photo
 ATTRIBUTES = "X-Amzn-SageMaker-Custom-Attributes"
+DEFAULT = "http://127.0.0.1:8080"
 TIMEOUT = 70  # seconds to wait for an answer; SageMaker gives a model 60
 
 
@@ -47,13 +48,28 @@ def predict(url: str, path: Path, *, top_k: int = 0) -> Rankings:
 
 def command(options: Namespace) -> int:
     """`byoc predict`: print a line for each photo. Returns 1 if any file failed."""
-    address(options.url)
-    return tell(options.files, lambda path: predict(options.url, path), as_json=options.json)
+    url = options.url or DEFAULT
+    address(url)
+    return tell(options.files, lambda path: predict(url, path), as_json=options.json)
 
 
 def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: bool) -> int:
-    """Print the answer for each file, as a line for each photo or one JSON list at the end. Returns 1 if any file failed."""
+    """Print the answer for each file, as a line for each photo or one JSON list at the end, also after Ctrl-C. Returns 1 if any file
+    failed.
+    """
     entries: list[dict[str, Any]] = []
+    try:
+        _ask_all(files, ask, entries, as_json=as_json)
+    finally:  # an interrupt or an error of AWS does not lose the answers before it
+        if as_json and entries:
+            print(json.dumps(entries, indent=2))
+    return int(any("error" in entry for entry in entries))
+
+
+def _ask_all(
+    files: Sequence[Path], ask: Callable[[Path], Rankings], entries: list[dict[str, Any]], *, as_json: bool
+) -> None:
+    """Add the answer for each file to `entries`, and print it unless `as_json`."""
     for path in files:
         name = one_line(path)
         try:
@@ -69,9 +85,6 @@ def tell(files: Sequence[Path], ask: Callable[[Path], Rankings], *, as_json: boo
             entries.append({"file": photo, "predictions": best})
             if not as_json:
                 print(line(photo, best), flush=True)
-    if as_json:
-        print(json.dumps(entries, indent=2))
-    return int(any("error" in entry for entry in entries))
 
 
 def line(photo: str, best: list[dict[str, Any]]) -> str:

@@ -66,8 +66,10 @@ def check(options: Namespace) -> None:
     """Raise ConfigError for options that exclude each other."""
     if options.other and (options.endpoint or options.follow or options.price is not None):
         raise ConfigError("a comparison of two runs takes no --endpoint, --follow or --price; leave them out")
-    if options.run is None and not options.endpoint:
+    if not options.run and not options.endpoint:
         raise ConfigError("name a run, a folder, a job or s3://BUCKET/PREFIX/, or an endpoint with --endpoint")
+    if "://" in str(options.run or "") and not options.run.startswith("s3://"):
+        raise ConfigError(f"{options.run} is the address of a server; write byoc report --endpoint {options.run}")
     if options.port and not options.follow:
         raise ConfigError("--port is the port of the page that --follow serves; add --follow or leave --port out")
     if options.since and (not options.endpoint or _is_url(options.endpoint)):

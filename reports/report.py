@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from reports.sources.machines import with_machines
 from reports.sources.profiler import read_profile
 from reports.sources.run import read_run
 from reports.sources.smdebug import read_tensors
+
+FACTS = b'{\n "format": '  # the beginning of a report's JSON file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +137,8 @@ def headline(evidence: Evidence, judged: tuple[Judged, ...]) -> str:
     if found:
         find = "finds" if len(found) == 1 else "find"
         said.append(f"{len(found)} of {checked} rules {find} something; the worst: {found[0].about}{_spent(found[0])}.")
+    elif checked == 1:
+        said.append("The one rule that could be judged finds nothing.")
     elif checked:
         said.append(f"None of the {checked} rules that could be judged finds anything.")
     else:
@@ -155,18 +160,40 @@ def write(folder: Path, out: Path | None = None, price: Price | None = None) -> 
 
 
 def check_page(page: Path) -> None:
-    """Raise DataError if the page would have the same name as the JSON file."""
-    if page.with_suffix(".json") == page:
+    """Raise DataError if the page or the JSON file beside it would take the place of something that is no report.
+
+    For example `--out run/model/model.html` would overwrite the model's model.json.
+    """
+    facts = page.with_suffix(".json")
+    for path in (page, facts):
+        if path.exists() and not path.is_file():
+            raise DataError(f"{one_line(path)} is not a file; name a file that ends in .html")
+    if facts == page:
         raise DataError(
             f"{one_line(page)} cannot be the page, because the JSON file beside it would have the same name; name a file that "
             "ends in .html"
         )
+    if facts.exists() and facts.read_bytes()[: len(FACTS)] not in (b"", FACTS):
+        raise DataError(
+            f"{one_line(facts)} is no report's JSON file, and writing {one_line(page)} would overwrite it; name another page"
+        )
 
 
 def save(report: Report, page: Path) -> Written:
-    """Write a report as a page, and the JSON file beside it."""
+    """Write a report as a page, and the JSON file beside it. If the disk is full, an earlier report stays as it was."""
     facts = page.with_suffix(".json")
     page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(html(report), encoding="utf-8")
-    facts.write_text(json_text(report), encoding="utf-8")
+    texts = {page: html(report), facts: json_text(report)}
+    halves = {path: path.resolve().with_name(f".byoc-{os.getpid()}{path.suffix}.part") for path in texts}
+    try:
+        for path, text in texts.items():
+            try:
+                halves[path].write_text(text, encoding="utf-8")
+            except OSError as error:
+                raise OSError(error.errno, error.strerror, str(path)) from None  # with the name that the user knows
+        for path, half in halves.items():
+            half.replace(path.resolve())
+    finally:
+        for half in halves.values():
+            half.unlink(missing_ok=True)
     return Written(page=page, facts=facts, report=report)

@@ -9,7 +9,9 @@ from datetime import datetime
 # The most characters of TrainingJobName, ModelName, EndpointConfigName, EndpointName and TransformJobName (API).
 LONGEST = 63
 LONGEST_TUNING = 32  # the most characters of HyperParameterTuningJobName; the names of its training jobs begin with it and are longer
+ALLOWED = "letters, digits and single hyphens"  # the characters of all these names, in words
 ILLEGAL = re.compile(r"[^a-zA-Z0-9]+")
+PATTERN = re.compile(r"[a-zA-Z0-9](-*[a-zA-Z0-9])*")  # the API's pattern of all these names, without their length
 
 
 def job(stem: str, now: datetime, longest: int = LONGEST) -> str:
@@ -21,6 +23,11 @@ def job(stem: str, now: datetime, longest: int = LONGEST) -> str:
 def endpoint(stem: str) -> str:
     """Return an endpoint's name. It stays the same over all deployments."""
     return _legal(stem, LONGEST)
+
+
+def is_legal(name: str, longest: int = LONGEST) -> bool:
+    """Return whether the API's pattern allows a name. Nothing in AWS has another name."""
+    return len(name) <= longest and PATTERN.fullmatch(name) is not None
 
 
 def _legal(stem: str, longest: int) -> str:

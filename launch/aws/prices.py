@@ -145,7 +145,7 @@ def _read(file: Path, region: str) -> Prices:
 
 def _products(session: Session) -> Iterator[dict[str, Any]]:
     filters = {"regionCode": session.region, "productFamily": "ML Instance"}
-    with explained("read AWS's price list"):
+    with explained("AWS's price list"):
         pages = (
             session.client("pricing", LIST_REGION)
             .get_paginator("get_products")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection
 
 from launch.aws.keys import KEYS
+from launch.aws.names import ALLOWED
 
 
 def in_toml(setting: str) -> str:
@@ -18,7 +19,7 @@ def in_toml(setting: str) -> str:
     )
 
 
-NAME = "letters, digits and single hyphens, with a letter or digit at both ends"
+NAME = f"{ALLOWED}, with a letter or digit at both ends"
 # The values that each pattern of botocore's model allows, in words.
 WANTED = {
     "[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}": f"write at most 63 {NAME}",

@@ -11,12 +11,11 @@ from pathlib import Path
 from classifier.artifact import check
 from classifier.errors import ArtifactError, ConfigError, UserError
 from classifier.names import one_line
-from launch.predict import address
+from launch.predict import DEFAULT, address
 from launch.server import serving
 from launch.try_page.show import check_place, prepared, show
 from launch.try_page.timed import TimedServer
 
-DEFAULT = "http://127.0.0.1:8080"
 PLACES = ("", "model", "job/model")  # places of the artifact in the folder of a run
 SECONDS = 10  # seconds to wait for an answer to /ping
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from classifier.errors import ConfigError
 from launch.aws import settings
-from launch.aws.hosting.invocation import Target
+from launch.aws.errors import AwsError
+from launch.aws.hosting.invocation import Target, output_of
 from launch.aws.hosting.predict import Client
+from launch.aws.refusals import DENIED
 from launch.aws.session import Session
 from launch.try_page.process import artifact_in
 from launch.try_page.show import check_place, prepared, show
@@ -46,6 +48,16 @@ def command(options: Namespace) -> int:
     session = Session(settings.load(options))
     target = Target(name=names[0], model=options.target_model or "", deadline=options.timeout, top_k=ALL)
     ask = Endpoint(session, target)
+    _check(session, target.name)
     with prepared(options, artifact) as extras:
         show(options, extras.page(title=f"the endpoint {names[0]}", ask=ask, at_a_time=AT_A_TIME))
     return 0
+
+
+def _check(session: Session, name: str) -> None:
+    """Raise AwsError if the endpoint does not exist or does not answer, so that the page does not open for nothing."""
+    try:
+        output_of(session, name)
+    except AwsError as error:
+        if error.code not in DENIED:  # a user who may not describe the endpoint may still be allowed to invoke it
+            raise

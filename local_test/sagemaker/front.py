@@ -27,7 +27,8 @@ HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\]|([a-z0-9.-]+\.)?amazonaws\.
 SANDBOX = ("Content-Security-Policy", "sandbox")
 TARGET = "SageMaker."
 OURS = ("/_local/", "/endpoints/")  # paths that moto does not know
-QUOTAS = "ServiceQuotas"
+# Services that moto does not have, by the beginning of their targets. moto would fail with status 500.
+MISSING = {"ServiceQuotas": "Service Quotas", "AWSPriceListService": "the service Price List"}
 SEARCHED = ("ModelPackage", "ModelPackageGroup")  # the resources that moto's Search covers
 IAM = re.compile(r"Credential=[^/]+/\d+/[a-z0-9-]+/iam/")
 REGION_NAME = re.compile(r"[a-z0-9-]{1,32}")  # a region's name is used as the name of a folder
@@ -62,7 +63,13 @@ class Front:
         except Exception as error:
             traceback.print_exc()
             response = _error(ApiError("InternalServerError", f"{type(error).__name__}: {error}", 500))
-        return (response or self._moto)(environ, start_response)
+        try:
+            return (response or self._moto)(environ, start_response)
+        except NotImplementedError:  # moto knows the service, but not the action
+            if not (target := request.headers.get("X-Amz-Target")):
+                raise  # only clients that send a target read an error in JSON
+            missing: Iterable[bytes] = _error(not_emulated(f"the action {target}"))(environ, start_response)
+            return missing
 
     def _answer(self, request: Request) -> Response | None:
         """Return the emulator's answer, or None if moto answers the request."""
@@ -76,8 +83,9 @@ class Front:
             return Response(text, 200, content_type="text/xml")
         if target == log_filter.TARGET:
             return _log_events(request, cloud)
-        if target.startswith(QUOTAS):  # moto does not have SageMaker's quotas, and would fail
-            raise not_emulated("Service Quotas")
+        for service, title in MISSING.items():
+            if target.startswith(service):
+                raise not_emulated(title)
         if not target.startswith(TARGET):
             answer = routes.answer(request, cloud)
             if answer is None and request.path.startswith(OURS):

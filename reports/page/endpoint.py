@@ -62,7 +62,8 @@ def endpoint_words(endpoint: Endpoint) -> str:
         return "The endpoint got no request in the time that the report covers."
     errors = sum((one.total("errors_4xx") or 0) + (one.total("errors_5xx") or 0) for one in endpoint.variants)
     share = f"{100 * errors / sum(counts):.2g} % of them errors" if errors else "none of them an error"
-    return f"The endpoint got {sum(counts):,.0f} requests, {share}."
+    total = f"{sum(counts):,.0f}"
+    return f"The endpoint got {total} {'request' if total == '1' else 'requests'}, {share}."
 
 
 def variant_facts(variant: Variant) -> list[tuple[str, str]]:

@@ -77,8 +77,10 @@ def _workloads(held: Fields) -> Iterator[Workload]:
     for host in held.values:
         gpus = held.inside(host).inside("workloads")
         for gpu in gpus.values:
-            counts = [count for item in gpus.items(gpu) if (count := number(item)) is not None]
-            if counts:
+            items = gpus.items(gpu)
+            # A bin that holds no count leaves the whole histogram out, because the other bins would move.
+            counts = [count for item in items if (count := number(item)) is not None and count >= 0]
+            if counts and len(counts) == len(items):
                 yield Workload(host=host, gpu=gpu, counts=tuple(map(int, counts)))
 
 

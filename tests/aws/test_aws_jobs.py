@@ -131,3 +131,19 @@ def test_an_endpoint_costs_money_and_what_it_has_lost_is_reported(driver: Driver
 
 def test_another_region_is_another_account(driver: Driver) -> None:
     assert driver.run("jobs", "--region", "eu-central-1").stdout == "there are no jobs or endpoints in this region\n"
+
+
+LONG = "an-endpoint-whose-name-is-longer-than-that-of-a-tuning-job"
+
+
+@pytest.mark.parametrize("name", ["two words", "http://127.0.0.1:8080", LONG, "x" * 64])
+def test_a_name_that_a_kind_of_job_cannot_have_is_missing_and_no_refusal_of_aws(driver: Driver, name: str) -> None:
+    for verb in ("logs", "stop"):
+        said = driver.run(verb, name, status=1).stderr
+        assert said.startswith(f"byoc: no training job, tuning job, transform job or endpoint is called {name} in ")
+    for verb in ("endpoints", "rollback"):
+        assert driver.run(verb, name, status=1).stderr.startswith(f"byoc: there is no endpoint {name} in ")
+    assert driver.run("delete", name, status=1).stderr.startswith(
+        "byoc: no endpoint, configuration or model is called "
+    )
+    assert "there is no such tuning job" in driver.run(*TRAIN, "--best-of", name, "--dry-run", status=1).stderr

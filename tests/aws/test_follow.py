@@ -156,6 +156,11 @@ def test_the_log_can_be_cut_searched_and_read_by_a_program(driver: Driver) -> No
     assert "--since is 'soon'" in driver.run("logs", name, "--since", "soon", status=1).stderr
 
 
+def test_some_lines_of_a_job_that_failed_are_followed_to_its_reason(driver: Driver) -> None:
+    done = driver.run("logs", create(driver, "some", "fail"), "--follow", "--tail", "1", status=1)
+    assert done.stderr.startswith("byoc: training job some failed: ")
+
+
 def test_a_name_that_nothing_has_is_reported(driver: Driver) -> None:
     done = driver.run("logs", "nobody", status=1)
     assert "no training job, tuning job, transform job or endpoint is called nobody in us-east-1" in done.stderr

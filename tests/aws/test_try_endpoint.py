@@ -42,3 +42,17 @@ def test_without_one_name_there_is_nothing_to_try(hosted: Hosted) -> None:
     for arguments in (["--on", "sagemaker"], ["dogs", "--endpoint", "cats"]):
         hosted.byoc("try", *arguments, status=1)
         assert "name one endpoint, as in byoc try dogs --on sagemaker" in hosted.errors
+
+
+@pytest.mark.parametrize("name", ["two words", "http://127.0.0.1:8080"])
+def test_a_name_that_no_endpoint_can_have_is_refused_before_anything_is_sent(
+    hosted: Hosted, photo: Path, name: str
+) -> None:
+    for verb in (["try", name, "--on", "sagemaker"], ["predict", str(photo), "--endpoint", name]):
+        hosted.byoc(*verb, status=1)
+        assert f"{name!r} cannot be the name of an endpoint" in hosted.errors
+
+
+def test_no_page_opens_for_an_endpoint_that_does_not_exist(hosted: Hosted) -> None:
+    hosted.byoc("try", "absent", "--on", "sagemaker", status=1)
+    assert "there is no endpoint absent in us-east-1" in hosted.errors

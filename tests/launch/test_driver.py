@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError, DataError, UserError
-from launch.cli import _parser
+from launch.cli import _parser, main
 from launch.opt_ml import lay_out
 from launch.run import command as run
 from launch.samples import write_samples
@@ -124,7 +124,7 @@ def test_without_scikit_image_the_samples_name_the_other_ways(tmp_path: Path, mo
             {"trials": 8, "gpus": "auto", "feature_cache": Path("/c/byoc-classifier/features")},
         ),
         ("serve d", "launch.server", {"port": 8080, "model": Path("d")}),
-        ("predict a b", "launch.predict", {"url": "http://127.0.0.1:8080", "files": [Path("a"), Path("b")]}),
+        ("predict a b", "launch.predict", {"url": None, "files": [Path("a"), Path("b")]}),
     ],
 )
 def test_a_verb_has_these_defaults(
@@ -144,6 +144,46 @@ def test_a_verb_or_a_value_that_is_missing_or_unknown_is_a_usage_error(
     with pytest.raises(SystemExit) as ended:
         _parser().parse_args(arguments.split())
     assert ended.value.code == 2 and capsys.readouterr().err.startswith("usage: byoc")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["report", ""], "an argument"),
+        (["report", "runs/one", "--endpoint", ""], "--endpoint"),
+        (["predict", "a.jpg", "--endpoint="], "--endpoint"),
+        (["train", "--data", "", "--out", "o"], "--data"),
+        (["logs", ""], "an argument"),
+    ],
+)
+def test_an_empty_argument_is_refused_because_a_variable_may_not_be_set(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    assert main(arguments) == 1
+    assert capsys.readouterr().err.startswith(f"byoc: {named} is empty; give it a value, or leave it out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("predict a.jpg --url http://127.0.0.1:9 --endpoint dogs", "--url is the address of a server"),
+        ("predict a.jpg --endpoint dogs --on process", "but this is --on process"),
+        ("predict a.jpg --target-model m.tar.gz", "--target-model and --timeout are for an endpoint"),
+        ("predict a.jpg --timeout 3", "--target-model and --timeout are for an endpoint"),
+        ("try runs/one --endpoint dogs --on process", "but this is --on process"),
+        ("try runs/one --timeout 3", "--target-model and --timeout are for an endpoint"),
+        ("report http://127.0.0.1:9", "write byoc report --endpoint http://127.0.0.1:9"),
+        ("endpoints --history", "--history is of one endpoint"),
+        ("jobs --leftovers --name dogs", "leave --name out"),
+        ("jobs --name dogs,cats", "--name is 'dogs,cats'"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_refused(
+    capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    assert main(arguments.split()) == 1
+    printed = capsys.readouterr()
+    assert said in printed.err and not printed.out
 
 
 def test_the_help_of_every_verb_shows_an_example() -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from classifier.errors import ConfigError, UserError
-from launch.predict import predict
+from launch.aws.errors import AwsError
+from launch.predict import predict, tell
 from tests.conftest import byoc
 
 Server = Callable[[bytes], str]
@@ -66,9 +67,9 @@ def test_what_is_not_an_address_is_one_sentence(photo: Path, url: str) -> None:
 
 
 def test_an_address_is_refused_once_for_all_photos(photo: Path) -> None:
-    done = byoc("predict", photo, photo, "--url", "")
+    done = byoc("predict", photo, photo, "--url", ":")
     assert done.returncode == 1 and not done.stdout
-    assert done.stderr == "byoc: --url is ''; write the server's address, as in http://127.0.0.1:8080\n"
+    assert done.stderr == "byoc: --url is ':'; write the server's address, as in http://127.0.0.1:8080\n"
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:9", "http://a..b", f"http://{'a' * 70}:8080"])
@@ -145,3 +146,21 @@ def test_a_json_request_with_many_photos_prints_a_line_for_each(photo: Path, url
     lines = done.stdout.splitlines()
     assert done.returncode == 0 and len(lines) == 2, done.stderr
     assert lines[0].startswith(f"{request}[0]: brick ") and lines[1].startswith(f"{request}[1]: brick ")
+
+
+@pytest.mark.parametrize("ends", [AwsError("the endpoint was deleted"), KeyboardInterrupt()])
+def test_an_error_or_ctrl_c_does_not_lose_the_json_of_the_answers_before_it(
+    capsys: pytest.CaptureFixture[str], ends: BaseException
+) -> None:
+    answers = iter([[[{"label": "cat", "probability": 1.0}]]])
+
+    def ask(path: Path) -> list[list[dict[str, object]]]:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise ends from None
+
+    with pytest.raises(type(ends)):
+        tell([Path("a.jpg"), Path("b.jpg")], ask, as_json=True)
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert entry == {"file": "a.jpg", "predictions": [{"label": "cat", "probability": 1.0}]}

@@ -6,6 +6,7 @@ import html
 import json
 import os
 import re
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +201,30 @@ def test_open_gives_the_page_to_the_browser(tmp_path: Path) -> None:
 def test_a_page_named_like_its_facts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"ends in \.html"):
         write(write_records(tmp_path, healthy()), tmp_path / "page.json")
+
+
+def test_a_page_whose_facts_would_overwrite_a_file_of_the_run_is_refused(tmp_path: Path) -> None:
+    write_records(tmp_path / "output" / "data", healthy())
+    trials = tmp_path / "tuning.json"
+    trials.write_text('{"trials": []}')
+    refused = byoc("report", tmp_path, "--out", tmp_path / "tuning.html")
+    assert refused.returncode == 1 and "is no report's JSON file" in refused.stderr and refused.stderr.count("\n") == 1
+    assert trials.read_text() == '{"trials": []}' and not (tmp_path / "tuning.html").exists()
+
+
+def test_a_place_that_is_not_a_file_gets_no_page_and_no_facts(tmp_path: Path) -> None:
+    write_records(tmp_path / "run", healthy())
+    (tmp_path / "out.json").mkdir()
+    for place in ("out.html", "run"):
+        refused = byoc("report", tmp_path / "run", "--out", tmp_path / place)
+        assert refused.returncode == 1 and "is not a file; name a file that ends in .html" in refused.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "run"]
+
+
+def test_a_disk_that_is_full_leaves_the_earlier_report_whole(tmp_path: Path) -> None:
+    write_records(tmp_path, healthy())
+    assert byoc("report", tmp_path).returncode == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    full = byoc("report", tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)))
+    assert full.returncode == 1 and full.stderr == f"byoc: {tmp_path / 'report.html'} cannot be used: File too large\n"
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before

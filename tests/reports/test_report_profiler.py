@@ -178,3 +178,14 @@ def test_a_negative_share_of_the_time_is_named_and_the_rest_adds_up() -> None:
     assert profile is not None
     assert sum(profile.phases.values()) == pytest.approx(100) and min(profile.phases.values()) >= 0
     assert any("-4.12 %" in sentence for sentence in profile.missing)
+
+
+@pytest.mark.parametrize("damage", [-3, None, "5", 1e300])
+def test_a_histogram_of_gpus_with_a_bin_that_holds_no_count_is_left_out(tmp_path: Path, damage: object) -> None:
+    uses = {"gpu0": [900, 30, 70], "gpu1": [880, 40, 80], "gpu2": [30, 900, damage]}
+    details = {"RuleTriggered": 0, "Violations": 0, "Details": {"algo-1": {"workloads": uses}}}
+    (tmp_path / "LoadBalancing.json").write_text(json.dumps(details))
+    report = make(tmp_path)
+    (verdict,) = [one.ours.sentence for one in report.judged if one.rule == "LoadBalancing"]
+    assert verdict.startswith("Of 2 GPUs, algo-1 gpu0 and algo-1 gpu1 differ most")
+    assert report.headline == "The one rule that could be judged finds nothing."

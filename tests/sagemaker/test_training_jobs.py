@@ -189,6 +189,20 @@ def test_an_action_that_is_not_emulated_is_refused_by_name(sagemaker: Any) -> No
     assert code == "NotEmulated" and "ListProcessingJobs" in message
 
 
+@pytest.mark.parametrize(
+    ("service", "action"), [("service-quotas", "list_service_quotas"), ("pricing", "get_products")]
+)
+def test_a_service_that_is_not_emulated_is_refused_by_name(emulator: Emulator, service: str, action: str) -> None:
+    code, message = refusal(getattr(emulator.client(service), action), ServiceCode="AmazonSageMaker")
+    assert code == "NotEmulated" and "is not emulated" in message
+
+
+def test_an_action_that_moto_does_not_have_is_refused_by_name(emulator: Emulator) -> None:
+    scaling = emulator.client("application-autoscaling")
+    code, message = refusal(scaling.describe_scaling_activities, ServiceNamespace="sagemaker")
+    assert code == "NotEmulated" and "DescribeScalingActivities is not emulated" in message
+
+
 def test_jobs_are_listed_in_pages_with_filters(sagemaker: Any, completed: dict[str, Any]) -> None:
     pages = sagemaker.get_paginator("list_training_jobs").paginate(PaginationConfig={"PageSize": 1})
     names = [summary["TrainingJobName"] for page in pages for summary in page["TrainingJobSummaries"]]

@@ -58,9 +58,7 @@ def design(session: Session, wanted: Wanted, now: datetime | None = None) -> Dep
     now = now or datetime.now(UTC)
     name = wanted.endpoint
     if names.endpoint(name) != name:
-        raise ConfigError(
-            f"--endpoint is {name!r}; write letters, digits and single hyphens, as in {names.endpoint(name)}"
-        )
+        raise ConfigError(f"--endpoint is {name!r}; write {names.ALLOWED}, as in {names.endpoint(name)}")
     found = endpoint.find(session, name)
     if not wanted.has_model:
         return _around(session, wanted, found, now)

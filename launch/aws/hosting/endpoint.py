@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from launch.aws import marks
+from launch.aws import marks, names
 from launch.aws.errors import AwsError, explained
 from launch.aws.jobs import kinds
 from launch.aws.session import Session
@@ -199,6 +199,8 @@ def in_service(session: Session) -> Iterator[Endpoint]:
 
 def _named(session: Session, operation: str, member: str, part: str) -> Iterator[dict[str, Any]]:
     """Yield the entries of a List action whose names contain `part`, the newest first."""
+    if part and not names.is_legal(part):
+        return
     contains = {"NameContains": part} if part else {}
     order = {"SortBy": "CreationTime", "SortOrder": "Descending"}
     with explained(f"the list of {member.lower()}"):
@@ -208,6 +210,8 @@ def _named(session: Session, operation: str, member: str, part: str) -> Iterator
 
 def described(what: str, call: Any, **request: str) -> dict[str, Any] | None:
     """Return the answer of a Describe action, or None if nothing has this name. Raises AwsError if AWS refuses for another reason."""
+    if not all(map(names.is_legal, request.values())):
+        return None
     try:
         with explained(what):
             answer: dict[str, Any] = call(**request)

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from classifier.errors import ConfigError
 from launch.aws import marks, settings
 from launch.aws.errors import AwsError, explained
 from launch.aws.hosting import endpoint, scaling
@@ -108,6 +109,8 @@ def history(session: Session, name: str) -> list[Entry]:
 
 def command(options: Namespace) -> int:
     """`byoc endpoints`."""
+    if options.history and not options.name:
+        raise ConfigError("--history is of one endpoint; name it, as in byoc endpoints dogs --history")
     session = Session(settings.load(options))
     if not options.name:
         _print(listed(session, max(1, options.most)), options, _list_text)

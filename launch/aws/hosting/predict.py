@@ -5,7 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from classifier.errors import ConfigError
-from launch.aws import settings
+from classifier.names import one_line
+from launch.aws import names, settings
 from launch.aws.errors import AwsError
 from launch.aws.hosting.invocation import DEADLINE, Target, invoke, output_of
 from launch.aws.session import Session
@@ -13,9 +14,17 @@ from launch.predict import Rankings, tell
 
 
 class Client:
-    """Sends files to an endpoint, one after the other. It finds out only once whether the endpoint is asynchronous."""
+    """Sends files to an endpoint, one after the other. It finds out only once whether the endpoint is asynchronous.
+
+    Raises ConfigError for a name that no endpoint can have, such as the address of a server.
+    """
 
     def __init__(self, session: Session, target: Target) -> None:
+        if not names.is_legal(target.name):
+            raise ConfigError(
+                f"{one_line(target.name)!r} cannot be the name of an endpoint, which has at most {names.LONGEST} {names.ALLOWED}; "
+                "byoc endpoints lists the endpoints"
+            )
         self._session, self._target = session, target
         self._known = False
 

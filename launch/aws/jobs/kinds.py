@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from launch.aws import names
 from launch.aws.errors import AwsError, explained
 from launch.aws.session import Session
 
@@ -30,6 +31,7 @@ class Kind:
     summaries: str  # the member that holds the list in the List action's answer
     ends: tuple[str, ...]  # statuses that do not change any more
     group: str  # the kind's log group in CloudWatch; each endpoint has its own
+    longest: int = names.LONGEST  # the most characters of a name
 
 
 KINDS: dict[Name, Kind] = {
@@ -54,6 +56,7 @@ KINDS: dict[Name, Kind] = {
             summaries="HyperParameterTuningJobSummaries",
             ends=("Completed", "Failed", "Stopped", "DeleteFailed"),
             group="/aws/sagemaker/TrainingJobs",
+            longest=names.LONGEST_TUNING,
         ),
         Kind(
             name="transform",
@@ -80,8 +83,13 @@ KINDS: dict[Name, Kind] = {
 
 
 def describe(session: Session, kind: Name, name: str) -> dict[str, Any]:
-    """Return the answer of the Describe action; raises AwsError."""
+    """Return the answer of the Describe action. Raises AwsError.
+
+    AWS refuses a name that its pattern forbids, as a tuning job's of more than 32 characters. Nothing has such a name, so it is missing.
+    """
     found = KINDS[kind]
+    if not names.is_legal(name, found.longest):
+        raise AwsError(f"{found.title} {name}: it does not exist", MISSING_CODES[0])
     with explained(f"{found.title} {name}"):
         answer: dict[str, Any] = getattr(session.client("sagemaker"), f"describe_{found.api}")(
             **{found.parameter: name}

@@ -5,6 +5,7 @@ others for the costs of the first rows.
 """
 
 import json
+import re
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -75,6 +76,10 @@ def command(options: Namespace) -> int:
     """`byoc jobs`."""
     if options.most < 1 or options.calls < len(LISTS):
         raise ConfigError(f"--most must be at least 1, and --calls at least {len(LISTS)}, one for each list")
+    if options.leftovers and options.name:
+        raise ConfigError("--leftovers checks the whole region; leave --name out")
+    if options.name and not re.fullmatch(r"[a-zA-Z0-9-]{1,63}", options.name):  # the API's pattern of NameContains
+        raise ConfigError(f"--name is {options.name!r}; it is a part of a name: letters, digits and hyphens")
     session = Session(account_settings.load(options))
     currency = prices.load(session.settings, session.region).currency
     if options.leftovers:

@@ -1,5 +1,6 @@
 """`byoc logs NAME`: shows the log of a job or an endpoint from CloudWatch. With --follow it continues until the job ends."""
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -15,7 +16,7 @@ from classifier.errors import ConfigError
 from launch.aws import settings as account_settings
 from launch.aws.errors import AwsError
 from launch.aws.jobs import events, follow, kinds
-from launch.aws.jobs.ended import goes_on, left_running
+from launch.aws.jobs.ended import Ended, goes_on, left_running
 from launch.aws.jobs.events import Line
 from launch.aws.jobs.screen import Screen
 from launch.aws.session import Session
@@ -57,8 +58,8 @@ def moment(text: str, now: float) -> float:
 
 
 def _go_on(session: Session, kind: kinds.Kind, options: Namespace, reader: events.LogReader, hosts: int) -> int:
-    """Show new lines until a job has ended, or until Ctrl-C for an endpoint."""
-    patience = follow.Patience(Screen(sys.stderr))
+    """Show new lines until a job has ended, or until Ctrl-C for an endpoint. Raises AwsError if the job did not complete."""
+    patience, waited = follow.Patience(Screen(sys.stderr)), False
     try:
         with left_running(session, kind.name, options.name):
             while True:
@@ -70,12 +71,19 @@ def _go_on(session: Session, kind: kinds.Kind, options: Namespace, reader: event
                 else:
                     patience.answered()
                     if kind.name != "endpoint" and kinds.state(kind, answer) in kind.ends:
-                        return 0 if kinds.state(kind, answer) == "Completed" else 1
+                        break
                 follow.pause(session)
+                waited = True
     except AwsError as error:
         if kinds.is_missing(error):
             raise
         raise type(error)(f"{error}\n{goes_on(kind, options.name, session.region)}", error.code) from None
+    if waited:
+        time.sleep(follow.LAST_LINES)
+    with contextlib.suppress(AwsError):  # the job's end is known already
+        _print(reader.new(), options.json, hosts)
+    Ended(kind=kind.name, name=options.name, answer=answer).check()
+    return 0
 
 
 def _print(lines: Iterable[Line], as_json: bool, hosts: int) -> None:

@@ -4,6 +4,7 @@ for an endpoint."""
 import argparse
 from pathlib import Path
 
+from classifier.errors import ConfigError
 from launch.aws.options.common import (
     Verbs,
     add_account,
@@ -16,6 +17,7 @@ from launch.aws.options.common import (
 )
 
 ENDPOINT = "byoc-classifier"
+TIMEOUT = 900  # seconds
 ROOM = "launch.aws.hosting"
 MODEL_HELP = (
     "s3://.../model.tar.gz, the name of a training job, or a folder or archive on this machine, which is uploaded"
@@ -46,6 +48,21 @@ def try_on_endpoint(verb: argparse.ArgumentParser) -> None:
     add_account(verb)
 
 
+def check_place(options: argparse.Namespace) -> None:
+    """Raise ConfigError if predict or try gets options of an endpoint for a server on this machine, or the other way round."""
+    if not hasattr(options, "target_model"):
+        return
+    if options.endpoint and options.place == "process":
+        raise ConfigError("--endpoint names an endpoint on SageMaker, but this is --on process; leave one of them out")
+    aws = options.endpoint or options.place == "sagemaker"
+    if aws and getattr(options, "url", None):
+        raise ConfigError("--url is the address of a server, and --endpoint names an endpoint; leave one of them out")
+    if not aws and (options.target_model or options.timeout != TIMEOUT):
+        raise ConfigError(
+            "--target-model and --timeout are for an endpoint; name one with --endpoint, or leave them out"
+        )
+
+
 def _endpoint(verb: argparse.ArgumentParser, on: str) -> None:
     group = verb.add_argument_group("SageMaker", "send photos to an endpoint instead of a server on this machine")
     group.add_argument("--on", choices=["process", "sagemaker"], dest="place", help=on)
@@ -56,7 +73,7 @@ def _endpoint(verb: argparse.ArgumentParser, on: str) -> None:
     group.add_argument(
         "--timeout",
         type=int,
-        default=900,
+        default=TIMEOUT,
         metavar="SECONDS",
         help="how long to wait for an asynchronous endpoint's answer (default: %(default)s)",
     )

@@ -253,7 +253,11 @@ def _logs(verbs: Verbs) -> None:
     verb.add_argument(
         "--follow", "-f", action="store_true", help="show new lines until the job ends; Ctrl-C does not stop the job"
     )
-    verb.add_argument("--json", action="store_true", help="print each line as JSON")
+    verb.add_argument(
+        "--json",
+        action="store_true",
+        help="print each line as JSON; for a job with --follow and no other choice of lines, only its end",
+    )
     add_account(verb)
 
 
