@@ -142,5 +142,5 @@ def test_a_line_and_its_end_are_written_at_once_though_the_output_has_no_buffer(
     code = "from serve.metrics import RequestLog; RequestLog('on').write(code=200)"
     ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # it keeps the writes apart
     with ours, its:
-        subprocess.run([sys.executable, "-u", "-c", code], stdout=its, check=True)
+        subprocess.run([sys.executable, "-u", "-c", code], stdout=its.fileno(), check=True)
         assert ours.recv(4096).endswith(b"}\n")
