@@ -160,7 +160,7 @@ def write(folder: Path, out: Path | None = None, price: Price | None = None) -> 
 
 
 def check_page(page: Path) -> None:
-    """Raise DataError if the page or the JSON file beside it would take the place of something that is no report.
+    """Raise DataError if the page or the JSON file beside it would replace a file that is not a report's.
 
     For example `--out run/model/model.html` would overwrite the model's model.json.
     """
@@ -175,7 +175,7 @@ def check_page(page: Path) -> None:
         )
     if facts.exists() and facts.read_bytes()[: len(FACTS)] not in (b"", FACTS):
         raise DataError(
-            f"{one_line(facts)} is no report's JSON file, and writing {one_line(page)} would overwrite it; name another page"
+            f"{one_line(facts)} is not the JSON file of a report, and writing {one_line(page)} would overwrite it; name another page"
         )
 
 
