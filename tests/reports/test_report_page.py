@@ -208,7 +208,11 @@ def test_a_page_whose_facts_would_overwrite_a_file_of_the_run_is_refused(tmp_pat
     trials = tmp_path / "tuning.json"
     trials.write_text('{"trials": []}')
     refused = byoc("report", tmp_path, "--out", tmp_path / "tuning.html")
-    assert refused.returncode == 1 and "is not the JSON file of a report" in refused.stderr and refused.stderr.count("\n") == 1
+    assert (
+        refused.returncode == 1
+        and "is not the JSON file of a report" in refused.stderr
+        and refused.stderr.count("\n") == 1
+    )
     assert trials.read_text() == '{"trials": []}' and not (tmp_path / "tuning.html").exists()
 
 
