@@ -45,11 +45,15 @@ class Line:
 
 def record(command: Sequence[str], folder: Path) -> list[Line]:
     """Run a command in a new terminal and return the lines that it shows. Raises CalledProcessError if the command fails."""
+    # Without make's own variables: below make picture, the command would print the folder that it enters and leaves.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     ours, its = os.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     started = time.monotonic()
     lines: list[Line] = []
-    with subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=its, stderr=its) as process:
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=its, stderr=its
+    ) as process:
         os.close(its)
         rest = b""
         while data := _read(ours):
